@@ -1,0 +1,1 @@
+"""What to try next: controllers, asked for proposals and told their results."""

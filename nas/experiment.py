@@ -1,0 +1,261 @@
+"""One experiment: a YAML file, typed and checked, and the fingerprint of what defines it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from nas import plugins
+from nas.errors import InputError, nearest
+from nas.spaces import Space
+
+SEMANTICS = 1
+"""Raised when a change of the code changes what an experiment means; part of every fingerprint."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(BaseModel):
+    """A part of the system by name, with its own options beside it (see `nas.plugins.make`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+    def make(self, kind: str, **given: Any) -> Any:
+        """Builds the part of `kind` that this names."""
+        return plugins.make(kind, self.model_dump(), **given)
+
+
+class Data(BaseModel):
+    """A data set: where it comes from (`source`, with its options) and what it is called here."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    source: str
+    name: str = Field(default="", pattern=r"^[A-Za-z0-9._-]*$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and value.get("source") and not value.get("name"):
+            return {**value, "name": str(value["source"]).rpartition(":")[2].lower()}
+        return value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the source, without `source` and `name`."""
+        return dict(self.model_extra or {})
+
+
+class SearchRules(_Strict):
+    """How a search goes on, whatever its controller."""
+
+    children_per_round: PositiveInt = 8
+    """m: architectures per update of the controller (Zoph & Le §3.3)."""
+    duplicates: Literal["train", "reuse"] = "train"
+    """A repeated architecture is trained again (as in the papers) or its earlier result reused."""
+
+
+class Budget(_Strict):
+    """How far a search goes. No part of the fingerprint: a larger budget goes on."""
+
+    children: PositiveInt | None = None
+    rounds: PositiveInt | None = None
+    hours: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.children is None and self.rounds is None and self.hours is None:
+            raise ValueError("a budget names at least one of children, rounds, hours")
+        return self
+
+
+class Workers(_Strict):
+    """Where and within which limits children run."""
+
+    slots: PositiveInt | Literal["auto"] = "auto"
+    """Children at a time on CPUs; auto: one for each core. GPUs decide for themselves."""
+    threads: PositiveInt | Literal["auto"] = "auto"
+    """CPU threads of a child; auto: the cores divided by the slots. Part of the fingerprint."""
+    children_per_gpu: PositiveInt = 1
+    time_limit_minutes: PositiveFloat | None = None
+    memory_limit_gb: PositiveFloat | None = None
+    """Resident memory (GiB) at which a child is ended as `out_of_memory`."""
+    attempts: PositiveInt = 5
+    """How often a child is begun again after the search itself was interrupted."""
+
+
+class Final(_Strict):
+    """How the best architectures are retrained and the winner is chosen."""
+
+    top: PositiveInt = 3
+    recipe: dict[str, Any] = {}
+    """Recipe fields that differ from the search's, e.g. more epochs."""
+    grid: dict[str, list[Any]] = {}
+    """Recipe fields with the values to try; the product of all is trained."""
+    baseline: str = ""
+    """Text form of a hand-made network that is retrained through the same door; empty: none."""
+    seed: int = 0
+
+
+class Experiment(_Strict):
+    """A complete experiment, as one YAML file under `experiments/` holds it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    about: str = ""
+    data: Data
+    space: Part
+    controller: Part
+    recipe: Part
+    reward: Part = Part(name="accuracy")
+    evaluator: Part = Part(name="train")
+    search: SearchRules = SearchRules()
+    budget: Budget
+    workers: Workers = Workers()
+    final: Final = Final()
+    seed: int = 0
+    repeats: tuple[int, ...] = ()
+    """Seeds of repeated searches; empty: one search with `seed`."""
+
+    @cached_property
+    def built_space(self) -> Space:
+        """The search space, checked."""
+        space = self.space.make("space")
+        if not isinstance(space, Space):
+            raise InputError(f"space '{self.space.name}' is no nas.spaces.Space")
+        return space
+
+    def built_recipe(self, overrides: Mapping[str, Any] | None = None) -> Any:
+        """The recipe with `overrides` in place of its own fields, checked."""
+        return plugins.make("recipe", {**self.recipe.model_dump(), **(overrides or {})})
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.repeats or (self.seed,)
+
+    def with_seed(self, seed: int) -> Experiment:
+        """The same experiment as a single search with `seed`."""
+        return self.model_copy(update={"seed": seed, "repeats": ()})
+
+    def definition(self, data_digest: str, threads: int) -> dict[str, Any]:
+        """What defines the search, as JSON: two searches with equal definitions are one search.
+
+        Args:
+            data_digest: digest of the prepared data.
+            threads: CPU threads of each child (two threads round otherwise than one).
+        """
+        dump = self.model_dump(mode="json")
+        return {
+            **{key: dump[key] for key in ("space", "controller", "recipe", "reward", "evaluator", "search")},
+            "data": {"name": self.data.name, "digest": data_digest},
+            "seed": self.seed,
+            "threads": threads,
+            "semantics": SEMANTICS,
+        }
+
+
+def fingerprint(definition: Mapping[str, Any]) -> str:
+    """A short name of a definition: 16 hexadecimal digits that change when any of it changes."""
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
+    """Reads an experiment and checks every part of it that can be checked without training.
+
+    Args:
+        path: the YAML file; its stem is the experiment's name unless the file says otherwise.
+        settings: values that replace the file's, by dotted key, e.g. `{"recipe.epochs": 5}`.
+
+    Raises:
+        InputError: the file is missing or not YAML, or a key or value is wrong; the message names
+            the key and, for an unknown one, the nearest that is valid.
+    """
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise InputError(
+            f"no experiment at {path} ({nearest(path.stem, known) if known else 'none is there'})"
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} must hold keys and values. Received: {type(tree).__name__}")
+    for key, value in (settings or {}).items():
+        _put(tree, key, value)
+    try:
+        experiment = Experiment.model_validate({"name": path.stem, **tree})
+        experiment.built_space  # noqa: B018 - checks the options
+        experiment.built_recipe()
+        experiment.reward.make("reward")
+        plugins.find("controller", experiment.controller.name)
+        plugins.find("source", experiment.data.source)
+        return experiment
+    except ValidationError as error:
+        raise InputError(f"{path}: {_sentence(error)}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """A `key=value` of the command line; the value is read as YAML.
+
+    Example:
+        >>> parse_setting("recipe.epochs=5")
+        ('recipe.epochs', 5)
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"a setting is written key=value, as in recipe.epochs=5. Received: {text!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"the value of {key} is not YAML: {error}") from error
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for key in parents:
+        inner = tree.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"'{dotted}' can't be set: '{key}' holds {inner!r}, not keys and values")
+        tree = inner
+    tree[last] = value
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem of a pydantic error in one sentence, with the nearest valid key."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        model: Any = Experiment
+        for part in first["loc"][:-1]:
+            annotation = model.model_fields[part].annotation
+            model = next(
+                (a for a in (annotation, *get_args(annotation)) if hasattr(a, "model_fields")), model
+            )
+        return f"unknown key '{where}': {nearest(str(first['loc'][-1]), model.model_fields)}"
+    if first["type"] == "missing":
+        return f"the key '{where}' is missing"
+    return f"{where}: {first['msg']}. Received: {first['input']!r}"

@@ -1,0 +1,103 @@
+"""Architectures as values: frozen, hashable, equal when they build the same network.
+
+Every architecture has a short text form that can be pasted into a shell without quotes, such as
+`conv:3x3x24@0,5x5x36@1`, and a JSON form that lasts. Both begin with the architecture's kind.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from nas import plugins
+from nas.errors import InputError
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs, computed without building it.
+
+    Attributes:
+        parameters: all weights, moving averages of batch normalisation included, as Keras counts.
+        multiply_adds: multiplications with an addition in one forward pass of one example, in
+            convolutions and dense layers.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+class Architecture(ABC):
+    """One network, as a value. Implementations are frozen dataclasses that validate on construction.
+
+    Two architectures must be equal exactly when they build the same network.
+    """
+
+    kind: ClassVar[str]
+    """The first word of the text form; a user's own architecture uses `package.module:Name`."""
+
+    @abstractmethod
+    def body(self) -> str:
+        """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
+
+    @classmethod
+    @abstractmethod
+    def from_body(cls, body: str) -> Self:
+        """The architecture that `body` writes down.
+
+        Raises:
+            InputError: the text is no such architecture; the message shows the part that is wrong.
+        """
+
+    @abstractmethod
+    def fields(self) -> dict[str, Any]:
+        """The JSON form without the kind."""
+
+    @classmethod
+    @abstractmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `fields`."""
+
+    @abstractmethod
+    def cost(self, input_shape: tuple[int, ...], outputs: int) -> Cost:
+        """Size of the network for examples of `input_shape` (no batch axis) and `outputs` classes."""
+
+    def text(self) -> str:
+        """The short text form, `kind:body`."""
+        return f"{self.kind}:{self.body()}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"kind": self.kind, **self.fields()}
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def _class_of(kind: str) -> type[Architecture]:
+    found = plugins.find("architecture", kind)
+    if not (isinstance(found, type) and issubclass(found, Architecture)):
+        raise InputError(f"'{kind}' names no architecture")
+    return found
+
+
+def parse_architecture(text: str) -> Architecture:
+    """The architecture that a text form writes down.
+
+    Raises:
+        InputError: the text has no known kind or its body is wrong.
+    """
+    kind, colon, body = text.strip().rpartition(":")
+    if not colon:
+        raise InputError(f"an architecture begins with its kind, as in 'conv:3x3x24@0'. Received: {text!r}")
+    return _class_of(kind).from_body(body)
+
+
+def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
+    """The architecture whose `to_json` gave `value`."""
+    fields = dict(value)
+    if "kind" not in fields:
+        raise InputError(f"the JSON form of an architecture has a 'kind'. Received: {value!r}")
+    return _class_of(str(fields.pop("kind"))).from_fields(fields)
