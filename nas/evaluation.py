@@ -177,7 +177,7 @@ class Evaluator(ABC):
         """What a later `restore` needs (shared weights, a table's clock); empty for most."""
         return {}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - most have no state
         """Takes up the state that another process's evaluator gave."""
 
     @abstractmethod

@@ -93,4 +93,4 @@ class Space(ABC):
 
     def size(self, depth: int) -> int:
         """The exact number of token strings of `depth`."""
-        return self.steps(depth).count()
+        return self.steps(depth).size()

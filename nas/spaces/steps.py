@@ -204,11 +204,11 @@ class StepList(Sequence[Step]):
                 out[step.name] = step.options[value[0]] if isinstance(step, Choice) else value[0]
         return out
 
-    def count(self) -> int:
+    def size(self) -> int:
         """The exact number of token strings."""
         dependent: dict[int | None, list[int]] = {}
         for index, condition in enumerate(self._conditions):
-            dependent.setdefault(condition and condition.parent, []).append(index)
+            dependent.setdefault(condition.parent if condition else None, []).append(index)
 
         def strings(index: int) -> int:
             if index not in dependent:
