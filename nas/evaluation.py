@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -162,8 +162,13 @@ class Evaluator(ABC):
         """How many jobs run at a time."""
 
     @abstractmethod
-    def submit(self, job: Job) -> Future[ChildResult]:
-        """Begins or queues `job`; never blocks on its training. Thread-safe."""
+    def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
+        """Begins or queues `job`; never blocks on its training. Thread-safe.
+
+        Args:
+            job: what to evaluate.
+            started: called with the name of the slot when the job really begins.
+        """
 
     def waiting(self) -> str:
         """Why queued jobs wait, in a sentence; empty when none does."""

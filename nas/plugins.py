@@ -32,6 +32,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "npz": "nas.datasets.own_images:Npz",
     },
     "recipe": {"image": "nas.training.image_recipe:ImageRecipe"},
+    "evaluator": {"train": "nas.workers.pool:ChildPool"},
     "reward": {"accuracy": "nas.search.rewards:AccuracyReward"},
 }
 

@@ -1,0 +1,118 @@
+"""Puts a search together from its experiment, and finds its record for those who only read."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from nas import datasets
+from nas.controllers.controller import Controller
+from nas.errors import InputError
+from nas.evaluation import Evaluator
+from nas.experiment import Experiment, fingerprint
+from nas.search.record import Record
+from nas.search.search import Listener, Search
+from nas.workers.slots import slots
+from nas.workspace import Workspace
+
+
+def open_search(
+    experiment: Experiment,
+    workspace: Workspace,
+    *,
+    listeners: Sequence[Listener] = (),
+    controller: Controller | None = None,
+    snapshot: Path | None = None,
+) -> Search:
+    """Opens one search for going on; a new one begins its record. Use it in a `with` block.
+
+    The data set is prepared if it is not yet.
+
+    Args:
+        experiment: with one seed (see `Experiment.with_seed`).
+        workspace: where data and records lie.
+        listeners: told of every commit.
+        controller: in place of the experiment's own (the finals bring a list of their own).
+        snapshot: another clone's record to begin from; None: the one that DVC may have brought.
+
+    Raises:
+        RecordLockedError: another process is working on this search.
+        InputError: an option of a part is not allowed.
+    """
+    data = datasets.prepare(experiment.data, workspace)
+    definition = experiment.definition(data.digest, slots(experiment.workers)[0].threads)
+    path = workspace.record(fingerprint(definition))
+    if controller is None:
+        controller = experiment.controller.make(
+            "controller", space=experiment.built_space, seed=experiment.seed
+        )
+    if not isinstance(controller, Controller):
+        raise InputError(f"controller '{experiment.controller.name}' is no nas.controllers.Controller")
+    record = Record.hold(path, definition, snapshot or snapshot_path(experiment, workspace))
+    try:
+        record.set_meta("experiment", experiment.model_dump(mode="json"))
+        record.set_meta("git_commit", git_commit(workspace.root))
+        evaluator = experiment.evaluator.make(
+            "evaluator",
+            experiment=experiment,
+            data_folder=data.folder,
+            workspace=workspace,
+            logs=path.parent / "logs",
+        )
+        if not isinstance(evaluator, Evaluator):
+            raise InputError(f"evaluator '{experiment.evaluator.name}' is no nas.evaluation.Evaluator")
+    except BaseException:
+        record.close()
+        raise
+    reward = experiment.reward.make("reward")
+    return Search(experiment, record, controller, evaluator, reward, listeners)
+
+
+def record_path(experiment: Experiment, workspace: Workspace) -> Path:
+    """Where the live record of this search lies, whether or not it was begun.
+
+    Raises:
+        InputError: its data set was not prepared yet.
+    """
+    data = datasets.load(workspace.prepared(experiment.data.name))
+    threads = slots(experiment.workers)[0].threads
+    return workspace.record(fingerprint(experiment.definition(data.digest, threads)))
+
+
+def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
+    """Where DVC keeps the snapshot of this search's record."""
+    return workspace.search(experiment.name) / f"seed-{experiment.seed}.sqlite"
+
+
+def read_record(experiment: Experiment, workspace: Workspace) -> Record:
+    """The search's record for reading: the live one, else the snapshot that DVC brought.
+
+    Raises:
+        InputError: the search was never begun here.
+    """
+    live, snapshot = record_path(experiment, workspace), snapshot_path(experiment, workspace)
+    if not live.is_file() and snapshot.is_file():
+        return Record.read(snapshot)
+    if not live.is_file():
+        raise InputError(
+            f"the search '{experiment.name}' (seed {experiment.seed}) was not begun yet: "
+            f"`nas search {experiment.name}` begins it"
+        )
+    return Record.read(live)
+
+
+def git_commit(root: Path) -> str:
+    """The commit of the code at `root`, with `+` if files differ from it; empty outside git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

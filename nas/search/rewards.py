@@ -1,0 +1,46 @@
+"""Rewards by name: what a controller learns from, made of a child's result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nas.errors import InputError
+from nas.evaluation import ChildResult
+
+
+@dataclass(frozen=True)
+class AccuracyReward:
+    """(best validation accuracy of the last `window` epochs) to the power of `power`.
+
+    Source: Zoph & Le (2017), §4.1: the maximum of the last 5 epochs, cubed.
+
+    Attributes:
+        window: number of last epochs whose best counts.
+        power: exponent.
+        failed: reward of a child that didn't end well, whatever it measured before.
+        metric: name in the child's history, a fraction in 0…1.
+    """
+
+    window: int = 5
+    power: float = 3.0
+    failed: float = 0.0
+    metric: str = "val_accuracy"
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or not math.isfinite(self.power) or not math.isfinite(self.failed):
+            raise InputError(
+                "an accuracy reward needs window ≥ 1 and finite power and failed. Received: "
+                f"window={self.window}, power={self.power}, failed={self.failed}"
+            )
+
+    def score(self, result: ChildResult) -> float | None:
+        """The measured quality that people compare, before the power; None for a failed child."""
+        if not result.ok or not result.history:
+            return None
+        return max(result.curve(self.metric)[-self.window :])
+
+    def __call__(self, result: ChildResult) -> float:
+        """The reward; finite whatever the result."""
+        score = self.score(result)
+        return self.failed if score is None or not math.isfinite(score) else float(score**self.power)

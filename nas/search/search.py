@@ -1,0 +1,278 @@
+"""The loop of a search: sample, train, reward, update; on its record, so that it can go on."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from threading import RLock
+from typing import Any, Protocol, Self
+
+from nas.controllers.controller import Controller
+from nas.errors import SearchError
+from nas.evaluation import ChildResult, Evaluator, Job, Proposal, Status
+from nas.experiment import Budget, Experiment
+from nas.search.record import Child, Record, Round
+
+
+class RewardRule(Protocol):
+    """Makes a finite reward of any result, and the score that people compare (None: failed)."""
+
+    def __call__(self, result: ChildResult) -> float: ...
+
+    def score(self, result: ChildResult) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a listener may want to show.
+
+    Attributes:
+        what: `sampled` (a round), `started`, `finished` (a child), `updated` (a round).
+        round: number of the round.
+        child: number of the child, where the event is one child's.
+        slot: where it started.
+    """
+
+    what: str
+    round: int
+    child: int | None = None
+    slot: str = ""
+
+
+Listener = Callable[[Event], None]
+
+
+@dataclass
+class Search:
+    """One search: its controller and evaluator, and the record that both go on from.
+
+    The four stages of a round may be called one by one (a pipeline shows each) or all by `advance`.
+    Whatever is killed when, the next `Search` on the same record goes on with the open round: its
+    proposals are kept, finished children are not trained again.
+
+    Attributes:
+        experiment: a single search (one seed).
+        record: held for going on.
+        controller: built afresh; its state is restored from the record.
+        evaluator: turns jobs into results.
+        reward: the experiment's reward rule.
+        listeners: called after each commit, from any thread; they must not raise.
+        folder: where children may keep files, relative to the workspace; empty: they keep nothing.
+    """
+
+    experiment: Experiment
+    record: Record
+    controller: Controller
+    evaluator: Evaluator
+    reward: RewardRule
+    listeners: Sequence[Listener] = ()
+    folder: str = ""
+    _curves: list[list[float]] = field(default_factory=list)
+    _rounds_in_curves: int = 0
+    _begun: dict[int, Future[None]] = field(default_factory=dict)
+    _lock: Any = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        state = self.record.controller_state()
+        if state is not None:
+            self.controller.restore(state["controller"])
+            self.evaluator.restore(state["evaluator"])
+
+    # --- the four stages of a round ----------------------------------------------------------------
+
+    def sample(self, at_most: int | None = None) -> Round:
+        """The open round if there is one, else a new one, committed before any child starts.
+
+        Args:
+            at_most: the round has no more children than this (the rest of a budget).
+        """
+        begun = self.record.open_round()
+        if begun is None:
+            count = self.experiment.search.children_per_round
+            proposals = self.controller.propose(min(count, at_most or count))
+            if not proposals:
+                raise SearchError("the controller proposed nothing, so the search can't go on")
+            seeds = [child_seed(self.experiment.seed, proposal) for proposal in proposals]
+            begun = self.record.begin_round(proposals, seeds, self._state())
+        self._tell(Event("sampled", begun.number))
+        return begun
+
+    def train(self, number: int) -> Child:
+        """Trains child `number` unless it has a result, and returns it with its result.
+
+        Blocks until then; thread-safe, and meant to be called for a round's children in parallel.
+        """
+        self.submit(number).result()
+        return self.record.child(number)
+
+    def submit(self, number: int) -> Future[None]:
+        """Begins the training of child `number`; the future ends when its result is committed."""
+        with self._lock:
+            if number in self._begun:
+                return self._begun[number]
+            done = self._begun[number] = Future()
+        done.add_done_callback(lambda _: self._begun.pop(number, None))
+        self._begin(number, done)
+        return done
+
+    def _begin(self, number: int, done: Future[None]) -> None:
+        try:
+            self._reuse_or_train(self.record.child(number), done)
+        except Exception as error:  # it may run in another child's callback: whoever waits must hear
+            done.set_exception(error)
+
+    def _reuse_or_train(self, child: Child, done: Future[None]) -> None:
+        if child.result is not None:
+            done.set_result(None)
+            return
+        if self.experiment.search.duplicates == "reuse":
+            for twin in self.record.twins_before(child):
+                if twin.result is None:
+                    self.submit(twin.number).add_done_callback(lambda _: self._begin(child.number, done))
+                    return
+                if twin.result.ok:
+                    self._end(child, twin.result, done, same_as=twin.number)
+                    return
+        if child.attempts >= self.experiment.workers.attempts:
+            message = f"interrupted {child.attempts} times while it trained"
+            self._end(child, ChildResult(Status.LOST, seed=child.seed, message=message), done)
+        else:
+            self._evaluate(child, done)
+
+    def _evaluate(self, child: Child, done: Future[None]) -> None:
+        folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
+        job = Job(child.proposal, child.seed, self._elders(child.round), folder)
+
+        def started(slot: str) -> None:
+            self.record.begin_child(child.number, slot)
+            self._tell(Event("started", child.round, child.number, slot))
+
+        def finished(future: Future[ChildResult]) -> None:
+            if future.cancelled():
+                done.cancel()
+                done.set_running_or_notify_cancel()
+                return
+            error = future.exception()
+            if error is not None:
+                done.set_exception(error)
+            else:
+                self._end(child, future.result(), done)
+
+        self.evaluator.submit(job, started).add_done_callback(finished)
+
+    def _end(self, child: Child, result: ChildResult, done: Future[None], same_as: int | None = None) -> None:
+        try:
+            self.record.end_child(child.number, replace(result, reward=self.reward(result)), same_as)
+        except Exception as error:  # a full disk, say: whoever waits must hear of it
+            done.set_exception(error)
+            return
+        done.set_result(None)
+        self._tell(Event("finished", child.round, child.number))
+
+    def aggregate(self, number: int) -> list[tuple[Proposal, ChildResult]]:
+        """The round's proposals with their results and rewards, in the order of their numbers.
+
+        Raises:
+            SearchError: a child of the round has no result yet.
+        """
+        told = []
+        for child in self.record.children(round=number):
+            if child.result is None:
+                raise SearchError(f"child {child.number} of round {number} has no result yet")
+            told.append((child.proposal, child.result))
+        return told
+
+    def update(self, number: int) -> dict[str, float]:
+        """Lets the controller learn from the round and commits the update whole."""
+        done = self.record.round(number)
+        if done.statistics is not None:
+            return dict(done.statistics)
+        learnt = self.controller.learn(self.aggregate(number))
+        self.record.end_round(number, learnt, self._state())
+        self._tell(Event("updated", number))
+        return learnt
+
+    # --- all of it ---------------------------------------------------------------------------------
+
+    def advance(self, budget: Budget) -> None:
+        """Goes on, round by round, until the record has used up `budget`.
+
+        `children` and `rounds` count everything in the record, `hours` this call's wall time.
+        """
+        begun = time.monotonic()
+        while (left := room(self.record, budget, time.monotonic() - begun)) > 0:
+            current = self.sample(None if left is math.inf else int(left))
+            futures = [self.submit(child.number) for child in self.record.children(round=current.number)]
+            wait(futures)
+            for future in futures:
+                future.result()
+            self.update(current.number)
+
+    # --- inside ------------------------------------------------------------------------------------
+
+    def _state(self) -> dict[str, Any]:
+        return {"controller": self.controller.state(), "evaluator": self.evaluator.state()}
+
+    def _tell(self, event: Event) -> None:
+        for listener in self.listeners:
+            listener(event)
+
+    def _elders(self, round_number: int) -> tuple[float, ...]:
+        """Median validation accuracy at each epoch over the children of earlier rounds."""
+        if not getattr(self.experiment.built_recipe(), "stop_hopeless", False):
+            return ()
+        with self._lock:
+            for number in range(self._rounds_in_curves, round_number):
+                for child in self.record.children(round=number):
+                    if child.result is not None and child.result.ok:
+                        self._add_curve(child.result.curve("val_accuracy"))
+            self._rounds_in_curves = max(self._rounds_in_curves, round_number)
+            return tuple(statistics.median(values) for values in self._curves)
+
+    def _add_curve(self, curve: Sequence[float]) -> None:
+        for epoch, value in enumerate(curve):
+            if epoch == len(self._curves):
+                self._curves.append([])
+            bisect.insort(self._curves[epoch], value)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.evaluator.close()
+        self.record.close()
+
+
+def room(record: Record, budget: Budget, seconds: float) -> int | float:
+    """How many more children may be proposed (or, in an open round, finished) within `budget`.
+
+    Args:
+        record: `children` and `rounds` count all that it holds.
+        budget: what is allowed.
+        seconds: how long this process has been advancing, for `hours`.
+
+    Returns:
+        0 when the budget is used up; infinity if nothing but time limits it.
+    """
+    if budget.hours is not None and seconds >= budget.hours * 3600:
+        return 0
+    if (begun := record.open_round()) is not None:
+        return len(record.children(round=begun.number))
+    if budget.rounds is not None and len(record.rounds()) >= budget.rounds:
+        return 0
+    return math.inf if budget.children is None else max(0, budget.children - record.count())
+
+
+def child_seed(seed: int, proposal: Proposal) -> int:
+    """The seed of a child's randomness: a different one for each child of each search.
+
+    Depends on nothing but the search's seed and the child's number, so a repeated training is the same.
+    """
+    digest = hashlib.sha256(f"{seed}/{proposal.number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every framework takes it

@@ -1,0 +1,206 @@
+"""Slots: the shares of this machine that children run on, leased so that two searches never collide.
+
+A slot is a share of the CPUs or (a share of) a GPU. It is leased by an operating-system lock on a
+file that all searches of this user on this machine see, so a killed search frees its slots by
+itself. The child's process holds a second lock for as long as it lives: a slot is free only when
+its last child is really gone, because a GPU gives memory back no earlier.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from nas.errors import InputError
+from nas.experiment import Workers
+
+GPU_MEMORY_SHARE = 0.92
+"""Part of a GPU's memory that its children may share; the rest is the driver's and the contexts'."""
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this machine: index as in CUDA_VISIBLE_DEVICES, name, total memory in bytes."""
+
+    index: int
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place where a child can run.
+
+    Attributes:
+        name: e.g. `cpu-0`, `gpu-0-1`; also names the lease.
+        threads: CPU threads of its child.
+        gpu: index of the GPU; None: the child computes on the CPU.
+        gpu_memory_bytes: hard limit of the child's device memory; None: the whole GPU is its own.
+    """
+
+    name: str
+    threads: int
+    gpu: int | None = None
+    gpu_memory_bytes: int | None = None
+
+    def device(self) -> dict[str, object]:
+        """The slot as JSON for the child's process."""
+        if self.gpu is None:
+            return {"kind": "cpu", "threads": self.threads}
+        return {
+            "kind": "gpu",
+            "index": self.gpu,
+            "memory_limit_bytes": self.gpu_memory_bytes,
+            "threads": self.threads,
+        }
+
+
+def find_gpus() -> list[Gpu]:
+    """The NVIDIA GPUs that this process may use, without touching them (asks `nvidia-smi`).
+
+    CUDA_VISIBLE_DEVICES is respected when it lists indices; an empty value or -1 means none.
+    """
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits"]
+    with suppress(OSError, subprocess.SubprocessError, ValueError):
+        output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+        rows = [line.split(", ") for line in output.splitlines() if line.strip()]
+        gpus = [Gpu(int(index), name, int(float(memory)) * 2**20) for index, name, memory in rows]
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is None:
+            return gpus
+        allowed = {int(part) for part in visible.split(",") if part.strip().isdigit()}
+        return [gpu for gpu in gpus if gpu.index in allowed]
+    return []
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def slots(workers: Workers, gpus: list[Gpu] | None = None) -> list[Slot]:
+    """The slots that an experiment may use on this machine.
+
+    With GPUs: `children_per_gpu` slots on each. Without: `workers.slots` of the CPUs (auto: one for
+    each core). Threads are the cores divided by the slots unless the experiment names them.
+
+    Args:
+        workers: the experiment's limits.
+        gpus: the GPUs to use; None: those of this machine.
+    """
+    gpus = find_gpus() if gpus is None else gpus
+    if not gpus:
+        count = cores() if workers.slots == "auto" else workers.slots
+        return [Slot(f"cpu-{index}", _threads(workers, count)) for index in range(count)]
+    share = workers.children_per_gpu
+    threads = _threads(workers, len(gpus) * share)
+    return [
+        Slot(
+            name=f"gpu-{gpu.index}-{part}",
+            threads=threads,
+            gpu=gpu.index,
+            gpu_memory_bytes=int(gpu.memory_bytes * GPU_MEMORY_SHARE / share) if share > 1 else None,
+        )
+        for part in range(share)
+        for gpu in gpus
+    ]
+
+
+def _threads(workers: Workers, count: int) -> int:
+    return max(1, cores() // count) if workers.threads == "auto" else workers.threads
+
+
+def lease_folder() -> Path:
+    """The folder of this machine's leases (one for each user), made if it is missing.
+
+    Raises:
+        InputError: the folder belongs to somebody else.
+    """
+    folder = Path(os.environ.get("NAS_LEASES") or Path(tempfile.gettempdir()) / f"nasflow-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise InputError(f"the folder of slot leases, {folder}, belongs to another user; set NAS_LEASES")
+    return folder
+
+
+class Lease:
+    """A slot taken by this process; see `take`."""
+
+    def __init__(self, slot: Slot, file: IO[str]) -> None:
+        self.slot = slot
+        self._file = file
+
+    @classmethod
+    def take(cls, slot: Slot) -> Lease | None:
+        """Leases `slot` at once, or returns None if another search or a dying child still has it."""
+        file = _locked(lease_folder() / f"{slot.name}.lock")
+        if file is None:
+            return None
+        child = _locked(child_lock(slot.name))
+        if child is None:
+            file.close()
+            return None
+        child.close()
+        return cls(slot, file)
+
+    def child_gone(self) -> bool:
+        """Whether no child's process holds this slot any more."""
+        child = _locked(child_lock(self.slot.name), say=False)
+        if child is None:
+            return False
+        child.close()
+        return True
+
+    def release(self) -> None:
+        """Gives the slot back. Safe to repeat."""
+        self._file.close()
+
+
+def child_lock(name: str) -> Path:
+    """The file that the child on slot `name` holds locked while it lives."""
+    return lease_folder() / f"{name}.child.lock"
+
+
+def holder(name: str) -> str:
+    """Who holds slot `name`, as `process 4711`; empty when it is free."""
+    for path in (lease_folder() / f"{name}.lock", child_lock(name)):
+        file = _locked(path, say=False)
+        if file is None:
+            return f"process {path.read_text().strip() or '?'}"
+        file.close()
+    return ""
+
+
+def _locked(path: Path, say: bool = True) -> IO[str] | None:
+    """The file at `path`, locked by this process (its id written into it unless `say` is false)."""
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    if say:
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+    return file
+
+
+def hold_as_child(name: str) -> IO[str]:
+    """Locks slot `name` for the calling child's process until it ends; keep the returned file."""
+    file = child_lock(name).open("a+")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
