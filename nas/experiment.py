@@ -133,6 +133,8 @@ class Experiment(_Strict):
     budget: Budget
     workers: Workers = Workers()
     final: Final = Final()
+    beside: str = ""
+    """Another experiment (random search, say) whose search is shown beside this one's at equal budget."""
     seed: int = 0
     repeats: tuple[int, ...] = ()
     """Seeds of repeated searches; empty: one search with `seed`."""

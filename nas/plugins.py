@@ -23,6 +23,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "controller": {
         "reinforce": "nas.controllers.reinforce:Reinforce",
         "random": "nas.controllers.random:RandomController",
+        "list": "nas.controllers.listed:ListController",
     },
     "source": {
         "digits": "nas.datasets.digits:Digits",

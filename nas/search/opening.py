@@ -22,8 +22,7 @@ def open_search(
     workspace: Workspace,
     *,
     listeners: Sequence[Listener] = (),
-    controller: Controller | None = None,
-    snapshot: Path | None = None,
+    keep_files: bool = False,
 ) -> Search:
     """Opens one search for going on; a new one begins its record. Use it in a `with` block.
 
@@ -33,8 +32,7 @@ def open_search(
         experiment: with one seed (see `Experiment.with_seed`).
         workspace: where data and records lie.
         listeners: told of every commit.
-        controller: in place of the experiment's own (the finals bring a list of their own).
-        snapshot: another clone's record to begin from; None: the one that DVC may have brought.
+        keep_files: children may keep weights beside the record (finals do, a search's don't).
 
     Raises:
         RecordLockedError: another process is working on this search.
@@ -43,13 +41,10 @@ def open_search(
     data = datasets.prepare(experiment.data, workspace)
     definition = experiment.definition(data.digest, slots(experiment.workers)[0].threads)
     path = workspace.record(fingerprint(definition))
-    if controller is None:
-        controller = experiment.controller.make(
-            "controller", space=experiment.built_space, seed=experiment.seed
-        )
+    controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
         raise InputError(f"controller '{experiment.controller.name}' is no nas.controllers.Controller")
-    record = Record.hold(path, definition, snapshot or snapshot_path(experiment, workspace))
+    record = Record.hold(path, definition, snapshot_path(experiment, workspace))
     try:
         record.set_meta("experiment", experiment.model_dump(mode="json"))
         record.set_meta("git_commit", git_commit(workspace.root))
@@ -66,7 +61,8 @@ def open_search(
         record.close()
         raise
     reward = experiment.reward.make("reward")
-    return Search(experiment, record, controller, evaluator, reward, listeners)
+    folder = str((path.parent / "children").relative_to(workspace.root)) if keep_files else ""
+    return Search(experiment, record, controller, evaluator, reward, listeners, folder)
 
 
 def record_path(experiment: Experiment, workspace: Workspace) -> Path:

@@ -1,0 +1,44 @@
+"""A controller that proposes a given list once: the finals are a search over such a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nas.controllers.controller import Controller, Told
+from nas.errors import InputError
+from nas.evaluation import Proposal
+from nas.spaces import Space, parse_architecture
+
+
+class ListController(Controller):
+    """Proposes the entries of a list in order, each once, and learns nothing.
+
+    Args:
+        space: only names the family; entries may lie outside it (a hand-made baseline does).
+        seed: unused; nothing here is random.
+        entries: mappings with the text form `architecture` and, optionally, recipe `overrides`.
+    """
+
+    def __init__(self, space: Space, *, seed: int = 0, entries: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(space, seed=seed)
+        if not entries:
+            raise InputError("a list of entries to train must not be empty")
+        self._entries = [
+            (parse_architecture(entry["architecture"]), dict(entry.get("overrides", {}))) for entry in entries
+        ]
+
+    def propose(self, count: int) -> list[Proposal]:
+        """The next `count` entries, or as many as are left."""
+        begin = self.proposed
+        chosen = self._entries[begin : begin + count]
+        self.proposed += len(chosen)
+        return [
+            Proposal(begin + offset, 1, (), architecture, overrides, 0.0, self.updates)
+            for offset, (architecture, overrides) in enumerate(chosen)
+        ]
+
+    def learn(self, told: Told) -> dict[str, float]:
+        self.updates += 1
+        rewards = [float(result.reward or 0.0) for _, result in told]
+        return {"reward/mean": sum(rewards) / len(rewards), "reward/best": max(rewards)}
