@@ -1,0 +1,262 @@
+"""Makes a prepared data set out of a source, whole or not at all."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas import plugins
+from nas.datasets.files import check_space, full_disk_explained, locked, sync
+from nas.datasets.prepared import (
+    DESCRIPTION,
+    SCHEMA,
+    SPLITS,
+    Prepared,
+    array_file,
+    digest_of,
+    load,
+    read_description,
+)
+from nas.datasets.source import Labelled, Places, Progress, RawImages, Source, silent
+from nas.datasets.splitting import stratified
+from nas.errors import DataError, InputError
+from nas.experiment import Data
+from nas.workspace import Workspace
+
+_DEFAULT_FRACTION = 0.1
+_BLOCK_BYTES = 2**24
+
+Part = tuple[Labelled, np.ndarray]
+"""Images with the sorted indices of those that belong to a split."""
+
+
+def prepare(
+    data: Data, workspace: Workspace, progress: Progress | None = None, *, again: bool = False
+) -> Prepared:
+    """Reads a data set from its source, splits it and writes it under `data/prepared/NAME`.
+
+    What is already prepared with equal options is returned at once. Everything is written into a
+    folder beside the final one that is renamed when it is complete and on the disk: a process that is
+    killed leaves nothing that could be taken for prepared, and the next one clears up after it. Of
+    two processes that prepare the same name, the second waits for the first.
+
+    Args:
+        data: the experiment's `data`.
+        workspace: where it is prepared, and where relative paths start.
+        progress: called with `(done, total, what)`; `total` is None where it isn't known.
+        again: prepare anew, replacing what is there.
+
+    Raises:
+        InputError: an option is not allowed, or the name is taken by data of other options.
+        DataError: something is wrong in the data; the message names the file and the row.
+        TemporaryError: a server can't be reached, or the disk is full.
+    """
+    progress = progress or silent
+    source, options = _built(data)
+    folder = workspace.prepared(data.name)
+    places = Places(
+        workspace.root, workspace.raw, scratch=folder.with_name(f".{folder.name}.tmp") / "scratch"
+    )
+    if not again and _is_there(folder):
+        return _same(folder, data, source, options, places)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with locked(lock, waiting=lambda: progress(0, None, f"wait for the process that prepares {data.name}")):
+        if not again and _is_there(folder):
+            return _same(folder, data, source, options, places)
+        _make(folder, data, source, options, places, progress)
+    return load(folder)
+
+
+def _built(data: Data) -> tuple[Source, dict[str, Any]]:
+    """The source, and all its options that say what is prepared, defaults included."""
+    if not data.name or data.name.startswith("."):
+        raise InputError(f"data.name must not start with a dot, nor be empty. Received: {data.name!r}")
+    if "name" in data.options:
+        raise InputError("data.name is the data set's name; a source can't have an option of this name")
+    source = plugins.make("source", {"name": data.source, **data.options})
+    if not isinstance(source, Source):
+        raise InputError(f"source '{data.source}' is no nas.datasets.Source")
+    parameters = inspect.signature(type(source)).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+    options = {k: v for k, v in {**defaults, **data.options}.items() if k not in source.LOCATORS}
+    try:
+        return source, json.loads(json.dumps(options, sort_keys=True, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the options of source '{data.source}' must be plain YAML values: {error}"
+        ) from error
+
+
+def _is_there(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
+
+
+def _same(folder: Path, data: Data, source: Source, options: Mapping[str, Any], places: Places) -> Prepared:
+    """The data set in `folder`, if it is the one that `options` describe."""
+    prepared = load(folder)
+    advice = f"give data.name another name, or prepare '{data.name}' again to replace it"
+    before = {"source": prepared.source, **prepared.options}
+    now = {"source": data.source, **options}
+    for key in (*now, *before):
+        if before.get(key) != now.get(key):
+            raise InputError(
+                f"'{data.name}' is already prepared with {key}={before.get(key)!r}, now {key} is "
+                f"{now.get(key)!r}: {advice}"
+            )
+    written = read_description(folder).get("inputs")
+    inputs = _inputs(source, places)
+    # Where the files are no more (another clone that pulled the prepared data), there is nothing to compare.
+    if inputs["files"] and inputs != written:
+        raise InputError(
+            f"the files of '{data.name}' changed since it was prepared: {_described(written)} then, "
+            f"{_described(inputs)} now: {advice}"
+        )
+    return prepared
+
+
+def _make(
+    folder: Path, data: Data, source: Source, options: Mapping[str, Any], places: Places, progress: Progress
+) -> None:
+    """Writes the data set beside `folder` and renames it; the lock is held."""
+    fresh, old = places.scratch.parent, folder.with_name(f".{folder.name}.old")
+    for leftover in (fresh, old):  # of a process that was killed
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    places.scratch.mkdir(parents=True)
+    places.raw.mkdir(parents=True, exist_ok=True)
+    try:
+        with full_disk_explained(folder.parent, f"prepare '{data.name}'"):
+            raw = source.read(places, progress)
+            parts = _split(raw, source)
+            needed = sum(len(indices) * part.images[:1].nbytes for part, indices in parts.values())
+            check_space(fresh, needed, f"prepare '{data.name}'")
+            description = _write(fresh, raw.classes, parts, progress)
+            description |= {"source": data.source, "options": options, "inputs": _inputs(source, places)}
+            shutil.rmtree(places.scratch)
+            with (fresh / DESCRIPTION).open("w", encoding="utf-8") as file:
+                json.dump(description, file, indent=2, sort_keys=True)
+                file.write("\n")
+            for file_ in (*fresh.iterdir(), fresh):
+                sync(file_)
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(fresh, folder)
+            sync(folder.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _split(raw: RawImages, source: Source) -> dict[str, Part]:
+    """The three splits; those that the source doesn't have are taken from its training images."""
+    indices = np.arange(len(raw.train.labels))
+    parts: dict[str, Part] = {}
+    for name in ("test", "validation"):
+        amount, own = getattr(source, name), raw.parts.get(name)
+        if own is not None:
+            if isinstance(amount, (int, float)):
+                raise InputError(
+                    f"the source has {name} images of its own: leave out the option {name}={amount}"
+                )
+            parts[name] = (own, np.arange(len(own.labels)))
+        else:
+            amount = _DEFAULT_FRACTION if amount is None else amount
+            kept, off = stratified(raw.train.labels[indices], amount, raw.classes, source.seed, name)
+            parts[name] = (raw.train, indices[off])
+            indices = indices[kept]
+    counts = np.bincount(raw.train.labels[indices], minlength=len(raw.classes))
+    if not counts.all():
+        raise DataError(f"class '{raw.classes[int(np.argmin(counts))]}' has no training image")
+    parts["train"] = (raw.train, indices)
+    return {name: parts[name] for name in SPLITS}
+
+
+def _write(
+    folder: Path, classes: tuple[str, ...], parts: Mapping[str, Part], progress: Progress
+) -> dict[str, Any]:
+    """Writes the arrays and returns what `prepared.json` says of them."""
+    total = sum(len(indices) for _, indices in parts.values())
+    done = 0
+    for name, (part, indices) in parts.items():
+        shape = (len(indices), *part.images.shape[1:])
+        with _array(array_file(folder, name, "images"), "|u1", shape) as file:
+            for block in _blocks(part.images, indices):
+                file.write(np.ascontiguousarray(block).data)
+                done += len(block)
+                progress(done, total, "write images")
+        with _array(array_file(folder, name, "labels"), "<i4", shape[:1]) as file:
+            file.write(part.labels[indices].astype("<i4").data)
+    # What counts is what lies on the disk now, so the digest is taken from there.
+    arrays = {
+        f"{name}_{what}": np.load(array_file(folder, name, what), mmap_mode="r", allow_pickle=False)
+        for name in SPLITS
+        for what in ("images", "labels")
+    }
+    mean, std = channel_statistics(arrays["train_images"])
+    return {
+        "schema": SCHEMA,
+        "classes": list(classes),
+        "sizes": {name: len(indices) for name, (_, indices) in parts.items()},
+        "image_shape": list(arrays["train_images"].shape[1:]),
+        "mean": mean,
+        "std": std,
+        "digest": digest_of(arrays, classes),
+    }
+
+
+def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Mean and population standard deviation of each channel, in units of 0–255.
+
+    The sums are whole numbers, so that the result is the same on every machine.
+
+    Args:
+        images: uint8 array with shape `(n, height, width, channels)`.
+    """
+    channels = images.shape[3]
+    first, second = [0] * channels, [0] * channels
+    for block in _blocks(images, np.arange(len(images))):
+        for channel in range(channels):
+            values = block[..., channel].astype(np.uint32)
+            first[channel] += int(values.sum(dtype=np.uint64))
+            second[channel] += int((values * values).sum(dtype=np.uint64))
+    count = images.size // channels
+    mean = [total / count for total in first]
+    std = [
+        math.sqrt(count * square - total * total) / count for total, square in zip(first, second, strict=True)
+    ]
+    return mean, std
+
+
+def _blocks(images: np.ndarray, indices: np.ndarray) -> Iterator[np.ndarray]:
+    """The images at `indices`, some megabytes at a time."""
+    rows = max(1, _BLOCK_BYTES // images[:1].nbytes)
+    for start in range(0, len(indices), rows):
+        yield images[indices[start : start + rows]]
+
+
+def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> Any:
+    """An open file that begins as an npy array; its contents are still to be written.
+
+    Not a memory map: on a full disk, writing into one ends the process (SIGBUS) instead of raising.
+    """
+    handle = file.open("wb")
+    np.lib.format.write_array_header_1_0(handle, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return handle
+
+
+def _inputs(source: Source, places: Places) -> dict[str, int]:
+    files: Iterable[Path] = source.inputs(places)
+    sizes = [file.stat().st_size for file in files if file.is_file()]
+    return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _described(inputs: Mapping[str, int] | None) -> str:
+    return f"{inputs['files']:,} files with {inputs['bytes']:,} bytes" if inputs else "none"
