@@ -3,5 +3,6 @@
 from nas.spaces.conv_layer import Layer
 from nas.spaces.conv_net import ConvNet
 from nas.spaces.conv_shapes import Join, Link, NetShapes
+from nas.spaces.conv_space import ConvSpace
 
-__all__ = ["ConvNet", "Join", "Layer", "Link", "NetShapes"]
+__all__ = ["ConvNet", "ConvSpace", "Join", "Layer", "Link", "NetShapes"]
