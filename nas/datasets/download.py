@@ -26,7 +26,7 @@ _PASSING_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 _NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
 
 
-class _Interrupted(Exception):
+class _BrokenOffError(Exception):
     """The connection failed or ended early; trying again may help."""
 
 
@@ -84,13 +84,14 @@ def _fetch_all(
     url: str, part: Path, name: str, size: int, progress: Progress, attempts: int, pause_seconds: float
 ) -> None:
     """Fills `part` up to `size` bytes, however many connections that takes."""
-    failures = 0
+    failures, furthest = 0, _size(part)
     while (before := _size(part)) < size:
         check_space(part.parent, size - before, f"download {name}")
         try:
             _fetch(url, part, name, size, progress)
-        except _Interrupted as error:
-            failures = 1 if _size(part) > before else failures + 1
+        except _BrokenOffError as error:
+            failures = 1 if _size(part) > furthest else failures + 1
+            furthest = max(furthest, _size(part))
             if failures >= attempts:
                 raise TemporaryError(
                     f"{url} can't be downloaded: {error}. {_size(part):,} of {size:,} bytes have come and "
@@ -111,12 +112,18 @@ def _fetch(url: str, part: Path, name: str, size: int, progress: Progress) -> No
         ) as answer:
             continued = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
             done = start if continued else 0
+            length = answer.headers.get("Content-Length", "")
+            if length.isdigit() and done + int(length) != size:
+                raise DataError(
+                    f"the file at {url} has {done + int(length):,} bytes, expected {size:,}; check the "
+                    "options url, size and md5"
+                )
             with part.open("ab" if continued else "wb") as out:
                 while done <= size:
                     try:
                         block = answer.read(_BLOCK)
-                    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-                        raise _Interrupted(f"the connection broke ({error!r})") from error
+                    except (http.client.HTTPException, OSError) as error:
+                        raise _BrokenOffError(f"the connection broke ({error!r})") from error
                     if not block:
                         break
                     out.write(block)
@@ -126,9 +133,9 @@ def _fetch(url: str, part: Path, name: str, size: int, progress: Progress) -> No
         error.close()
         if error.code == 416:  # the server's file is not longer than what has come
             part.unlink(missing_ok=True)
-            raise _Interrupted("the server has no more bytes than have come already") from error
+            raise _BrokenOffError("the server has no more bytes than have come already") from error
         if error.code in _PASSING_STATUSES:
-            raise _Interrupted(f"the server answered {error.code} {error.reason}") from error
+            raise _BrokenOffError(f"the server answered {error.code} {error.reason}") from error
         raise InputError(
             f"{url} can't be downloaded: the server answered {error.code} {error.reason}; "
             "set the option url to a mirror or a file:// address"
@@ -137,11 +144,9 @@ def _fetch(url: str, part: Path, name: str, size: int, progress: Progress) -> No
         reason = getattr(error, "reason", error)
         if isinstance(reason, FileNotFoundError | IsADirectoryError | PermissionError):
             raise InputError(f"{url} can't be read: {reason}") from error
-        raise _Interrupted(f"the server can't be reached ({reason})") from error
+        raise _BrokenOffError(f"the server can't be reached ({reason})") from error
     if done < size:
-        if url.startswith("file:"):
-            raise DataError(f"{url} is cut short: {done:,} bytes, expected {size:,}")
-        raise _Interrupted(f"the connection ended after {done:,} of {size:,} bytes")
+        raise _BrokenOffError(f"the connection ended after {done:,} of {size:,} bytes")
 
 
 def _check(file: Path, final: Path, size: int, md5: str, url: str) -> None:

@@ -126,8 +126,8 @@ class Source(ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_amount("validation", self.validation)
-        check_amount("test", self.test)
+        for option in ("validation", "test"):
+            self.check_amount(option, getattr(self, option))
         if not is_int(self.seed) or self.seed < 0:
             raise InputError(f"seed must be an integer ≥ 0. Received: {self.seed!r}")
 
@@ -144,20 +144,19 @@ class Source(ABC):
         """The user's files that are read, so that a later change of them is noticed by their sizes."""
         return ()
 
+    def check_amount(self, option: str, value: object) -> None:
+        """Raises InputError unless `value` can say how many images to split off."""
+        count = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        fraction = isinstance(value, float) and 0 < value < 1
+        if not (value is None or count or fraction):
+            raise InputError(
+                f"{option} must be a number of images ≥ 1, or a fraction between 0 and 1. Received: {value!r}"
+            )
+
 
 def is_int(value: object) -> bool:
     """Whether `value` is an integer; booleans are none."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def check_amount(option: str, value: object) -> None:
-    """Raises InputError unless `value` can say how many images to split off."""
-    count = is_int(value) and value >= 1  # type: ignore[operator]
-    fraction = isinstance(value, float) and 0 < value < 1
-    if not (value is None or count or fraction):
-        raise InputError(
-            f"{option} must be a number of images ≥ 1, or a fraction between 0 and 1. Received: {value!r}"
-        )
 
 
 def check_text(option: str, value: object) -> None:
