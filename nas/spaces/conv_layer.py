@@ -13,9 +13,10 @@ Operation = Literal["conv", "max_pool", "avg_pool"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
 
 _PREFIX = {"conv": "", "max_pool": "max", "avg_pool": "avg"}
-_NUMBER = r"([1-9]\d{0,5})"
+_NUMBER = r"([1-9][0-9]{0,5})"
+_SOURCE = r"(?:0|[1-9][0-9]{0,5})"
 _LAYER = re.compile(
-    rf"(|max|avg){_NUMBER}x{_NUMBER}(?:x{_NUMBER})?(?:s{_NUMBER}(?:x{_NUMBER})?)?@(\d{{1,6}}(?:\+\d{{1,6}})*)"
+    rf"(|max|avg){_NUMBER}x{_NUMBER}(?:x{_NUMBER})?(?:s{_NUMBER}(?:x{_NUMBER})?)?@({_SOURCE}(?:\+{_SOURCE})*)"
 )
 
 

@@ -13,7 +13,7 @@ from nas.spaces.conv_layer import Layer
 from nas.spaces.conv_shapes import NetShapes, net_shapes
 from nas.spaces.costs import check_image_task, convolution_cost, dense_cost, total
 
-_FRAME_WORD = re.compile(r"(block|pool)([1-9]\d{0,5})")
+_FRAME_WORD = re.compile(r"(block|pool)([1-9][0-9]{0,5})")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from nas.errors import InputError
 from nas.spaces.architecture import Architecture, Cost
 from nas.spaces.costs import check_image_task, convolution_cost, dense_cost, same_size, total
 
-_BODY = re.compile(r"([1-9]\d{0,5})x([1-9]\d{0,5})(?:x([1-9]\d{0,5}))?")
+_BODY = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})(?:x([1-9][0-9]{0,5}))?")
 
 
 @dataclass(frozen=True)
