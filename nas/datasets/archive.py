@@ -1,7 +1,8 @@
-"""Reads files out of a tar archive that nobody vouches for, without unpacking it onto the disk."""
+"""Reads files out of a tar.gz archive that nobody vouches for, without unpacking it onto the disk."""
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from nas.errors import DataError
 
 
 def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
-    """The contents of the files `names` in a (compressed) tar archive.
+    """The contents of the files `names` in a tar.gz archive.
 
     Every member is looked at, wanted or not: an archive with one that points outside is refused.
 
@@ -21,7 +22,7 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
     """
     contents: dict[str, bytes] = {}
     try:
-        with tarfile.open(archive, "r:*") as tar:
+        with gzip.open(archive) as plain, tarfile.open(fileobj=plain, mode="r:") as tar:
             for member in tar:
                 _check(archive, member)
                 name = str(PurePosixPath(member.name))
@@ -31,6 +32,8 @@ def read_members(archive: Path, names: Collection[str]) -> dict[str, bytes]:
                     if len(data) != member.size:
                         raise tarfile.ReadError(f"'{name}' is cut short")
                     contents[name] = data
+            while plain.read(2**20):  # to the very end, where gzip's own checksum stands
+                pass
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DataError(
             f"{archive} is a truncated or damaged archive ({error}); delete it to download it anew"
