@@ -1,0 +1,49 @@
+"""The reward is the paper's, and always finite."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from nas.errors import InputError
+from nas.evaluation import ChildResult, Status
+from nas.search.rewards import AccuracyReward
+
+
+def result(*accuracies: float, status: Status = Status.OK) -> ChildResult:
+    return ChildResult(status, tuple({"val_accuracy": value} for value in accuracies))
+
+
+def test_reward_is_the_best_of_the_last_five_epochs_cubed() -> None:
+    """Zoph & Le (2017), §4.1."""
+    assert AccuracyReward()(result(0.9, 0.1, 0.5, 0.2, 0.3, 0.4)) == pytest.approx(0.5**3)
+
+
+def test_score_is_what_people_compare_before_the_power() -> None:
+    assert AccuracyReward(window=2).score(result(0.9, 0.5, 0.6)) == 0.6
+
+
+def test_fewer_epochs_than_the_window_all_count() -> None:
+    assert AccuracyReward(power=1)(result(0.25)) == 0.25
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.OK])
+def test_failed_children_get_the_named_reward_whatever_they_measured(status: Status) -> None:
+    assert AccuracyReward(failed=-0.25)(result(0.9, status=status)) == -0.25
+    assert AccuracyReward().score(result(0.9, status=status)) is None
+
+
+def test_a_value_that_is_no_number_is_rewarded_as_a_failure() -> None:
+    assert AccuracyReward(failed=0.125)(result(math.nan)) == 0.125
+
+
+@pytest.mark.parametrize("options", [{"window": 0}, {"power": math.inf}, {"failed": math.nan}])
+def test_impossible_options_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="accuracy reward"):
+        AccuracyReward(**options)  # type: ignore[arg-type]
+
+
+def test_an_unknown_metric_names_those_that_are_recorded() -> None:
+    with pytest.raises(InputError, match="val_accuracy"):
+        AccuracyReward(metric="val_f1")(result(0.5))

@@ -1,0 +1,362 @@
+"""A search goes on whatever happened, and what it learns does not depend on interruptions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.controllers.controller import Controller
+from nas.errors import SearchError
+from nas.evaluation import ChildResult, Evaluator, Job, Status
+from nas.experiment import Budget, Experiment
+from nas.search.opening import open_search, read_record
+from nas.search.record import Record
+from nas.search.search import Event, Search, child_seed, room
+from nas.workspace import Workspace
+from tests.fakes import train_by_tokens
+from tests.making import tiny_experiment
+
+
+@dataclass
+class InstantEvaluator(Evaluator):
+    """Answers in this process: as jobs come, or when `release` is called."""
+
+    train: Callable[[Job], ChildResult] = lambda job: ChildResult.from_json(
+        train_by_tokens({"architecture": job.proposal.architecture.to_json(), "seed": job.seed})
+    )
+    hold_back: bool = False
+    jobs: list[Job] = field(default_factory=list)
+    held: list[tuple[Job, Future[ChildResult]]] = field(default_factory=list)
+
+    @property
+    def slots(self) -> int:
+        return 2
+
+    def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
+        self.jobs.append(job)
+        future: Future[ChildResult] = Future()
+        if started:
+            started("instant")
+        if self.hold_back:
+            self.held.append((job, future))
+        else:
+            self._answer(job, future)
+        return future
+
+    def _answer(self, job: Job, future: Future[ChildResult]) -> None:
+        try:
+            future.set_result(self.train(job))
+        except Exception as error:
+            future.set_exception(error)
+
+    def release(self) -> None:
+        while self.held:
+            self._answer(*self.held.pop())
+
+    def close(self) -> None:
+        for _, future in self.held:
+            future.cancel()
+
+
+def search_on(folder: Path, experiment: Experiment, evaluator: Evaluator, **more: Any) -> Search:
+    controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
+    assert isinstance(controller, Controller)
+    record = Record.hold(folder / "record.sqlite", experiment.definition("digest", 1))
+    return Search(experiment, record, controller, evaluator, experiment.reward.make("reward"), **more)
+
+
+def outcome(record: Record) -> Any:
+    """All of a record that must not depend on when things happened."""
+    state = record.controller_state()
+    return (
+        [(c.proposal, c.seed, c.round, c.status, c.result and c.result.reward) for c in record.children()],
+        [(r.number, r.policy_version, r.statistics) for r in record.rounds()],
+        repr(state),
+    )
+
+
+def test_a_search_spends_its_budget_in_rounds_and_learns_from_each(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.advance(Budget(children=10))
+        rounds = search.record.rounds()
+        assert [len(search.record.children(round=r.number)) for r in rounds] == [4, 4, 2]
+        assert [r.policy_version for r in rounds] == [0, 1, 2]
+        assert all(r.statistics and "reward/mean" in r.statistics for r in rounds)
+        assert [c.number for c in search.record.children()] == list(range(10))
+        rewards = [c.result.reward for c in search.record.children() if c.result]
+        assert len(set(rewards)) > 1
+
+
+def test_a_larger_budget_goes_on_and_an_equal_one_does_nothing(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.advance(Budget(rounds=1))
+    again = InstantEvaluator()
+    with search_on(tmp_path, experiment, again) as search:
+        search.advance(Budget(rounds=1))
+        assert again.jobs == []
+        search.advance(Budget(rounds=2, children=100))
+        assert [job.proposal.number for job in again.jobs] == [4, 5, 6, 7]
+
+
+def test_hours_end_a_search_after_the_round_that_passes_them(tmp_path: Path) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        search.advance(Budget(hours=1e-9))
+        assert search.record.count() == 0
+
+
+@pytest.mark.parametrize("controller", ["reinforce", "random"])
+def test_an_interruption_at_any_moment_changes_nothing(tmp_path: Path, controller: str) -> None:
+    """Every commit of the record is a moment at which the process may die: each is tried."""
+    experiment = tiny_experiment(tmp_path, controller={"name": controller})
+    with search_on(tmp_path / "whole", experiment, InstantEvaluator()) as search:
+        search.advance(Budget(children=12))
+        expected = outcome(search.record)
+
+    class Killed(BaseException):
+        pass
+
+    commits = 0
+    original = Record._transaction
+
+    def dying(self: Record) -> Any:
+        nonlocal commits
+        commits += 1
+        if commits == limit:
+            raise Killed
+        return original(self)
+
+    trained: list[int] = []
+    for limit in range(1, 200):
+        commits = 0
+        evaluator = InstantEvaluator()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Record, "_transaction", dying)
+            search = search_on(tmp_path / "killed", experiment, evaluator)
+            try:
+                search.advance(Budget(children=12))
+            except Killed:
+                pass
+            else:
+                break
+            finally:
+                search.record.close()
+        # one more commit gets through each time, so the search does advance
+    else:
+        pytest.fail("the search never got through")
+    with Record.read(tmp_path / "killed" / "record.sqlite") as record:
+        assert outcome(record) == expected
+        trained = [child.number for child in record.children() if child.attempts > 1]
+    assert len(trained) < 12
+
+
+def test_only_unfinished_children_of_an_open_round_are_trained_again(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    evaluator = InstantEvaluator(hold_back=True)
+    search = search_on(tmp_path, experiment, evaluator)
+    begun = search.sample()
+    futures = [search.submit(child.number) for child in search.record.children(round=begun.number)]
+    evaluator.held = evaluator.held[:2]
+    kept = [job.proposal.number for job, _ in evaluator.held]
+    evaluator.release()
+    assert sum(future.done() for future in futures) == 2
+    search.record.close()
+    again = InstantEvaluator()
+    with search_on(tmp_path, experiment, again) as search:
+        assert search.sample().number == begun.number
+        search.advance(Budget(children=4))
+        assert sorted(kept + [job.proposal.number for job in again.jobs]) == [0, 1, 2, 3]
+        assert {c.number: c.attempts for c in search.record.children()} == {
+            number: 1 if number in kept else 2 for number in range(4)
+        }
+
+
+def test_the_order_in_which_children_end_does_not_matter(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    with search_on(tmp_path / "a", experiment, InstantEvaluator()) as search:
+        search.advance(Budget(children=4))
+        expected = outcome(search.record)
+    held = InstantEvaluator(hold_back=True)
+    with search_on(tmp_path / "b", experiment, held) as search:
+        begun = search.sample()
+        for child in search.record.children(round=begun.number):
+            search.submit(child.number)
+        held.release()  # last in, first out
+        search.update(begun.number)
+        assert outcome(search.record) == expected
+
+
+def test_a_child_that_is_interrupted_too_often_is_lost_and_the_search_goes_on(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, workers__attempts=2)
+    for _ in range(2):
+        search = search_on(tmp_path, experiment, InstantEvaluator(hold_back=True))
+        search.submit(search.record.children(round=search.sample().number)[0].number)
+        search.record.close()
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.advance(Budget(children=4))
+        first = search.record.child(0)
+        assert first.result is not None
+        assert first.result.status is Status.LOST
+        assert first.result.reward == 0.0
+        assert "2 times" in first.result.message
+        assert search.record.count("ok") == 3
+
+
+def test_repeated_architectures_are_trained_again_unless_results_are_reused(tmp_path: Path) -> None:
+    few = {
+        "space__depth": 1,
+        "space__filter_heights": [1, 3],
+        "space__filter_widths": [1],
+        "space__filters": [4],
+    }
+    for rule, trainings in (("train", 12), ("reuse", 2)):
+        evaluator = InstantEvaluator()
+        experiment = tiny_experiment(tmp_path, search__duplicates=rule, **few)
+        with search_on(tmp_path / rule, experiment, evaluator) as search:
+            search.advance(Budget(children=12))
+            assert len(evaluator.jobs) == trainings
+            for child in search.record.children():
+                if child.same_as is not None:
+                    twin = search.record.child(child.same_as)
+                    assert child.result == twin.result
+                    assert child.proposal.architecture == twin.proposal.architecture
+
+
+def test_which_twin_is_trained_does_not_depend_on_who_is_submitted_first(tmp_path: Path) -> None:
+    one = {
+        "space__depth": 1,
+        "space__filter_heights": [3],
+        "space__filter_widths": [3],
+        "space__filters": [4],
+    }
+    evaluator = InstantEvaluator(hold_back=True)
+    experiment = tiny_experiment(tmp_path, search__duplicates="reuse", **one)
+    with search_on(tmp_path, experiment, evaluator) as search:
+        search.sample()
+        futures = [search.submit(number) for number in (3, 1, 0, 2)]
+        evaluator.release()
+        assert all(future.done() for future in futures)
+        assert [job.proposal.number for job in evaluator.jobs] == [0]
+        assert [child.same_as for child in search.record.children()] == [None, 0, 0, 0]
+
+
+def test_an_error_of_the_evaluator_itself_stops_the_search_and_loses_nothing(tmp_path: Path) -> None:
+    def fail(job: Job) -> ChildResult:
+        raise OSError("no space left on device")
+
+    experiment = tiny_experiment(tmp_path)
+    with (
+        search_on(tmp_path, experiment, InstantEvaluator(train=fail)) as search,
+        pytest.raises(OSError, match="no space left"),
+    ):
+        search.advance(Budget(children=4))
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.advance(Budget(children=4))
+        assert search.record.count("ok") == 4
+
+
+def test_an_update_needs_all_results_of_its_round(tmp_path: Path) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        begun = search.sample()
+        with pytest.raises(SearchError, match="child 0 of round 0 has no result"):
+            search.update(begun.number)
+
+
+def test_an_update_is_made_once(tmp_path: Path) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        search.advance(Budget(rounds=1))
+        before = outcome(search.record)
+        search.update(0)
+        assert outcome(search.record) == before
+
+
+def test_elders_are_the_median_of_earlier_rounds_only(tmp_path: Path) -> None:
+    def train(job: Job) -> ChildResult:
+        value = job.proposal.number / 100
+        return ChildResult(Status.OK, ({"val_accuracy": value}, {"val_accuracy": 2 * value}))
+
+    evaluator = InstantEvaluator(train=train)
+    experiment = tiny_experiment(tmp_path, recipe__stop_hopeless=True)
+    with search_on(tmp_path, experiment, evaluator) as search:
+        search.advance(Budget(rounds=3))
+    assert {job.elders for job in evaluator.jobs[:4]} == {()}
+    assert {job.elders for job in evaluator.jobs[4:8]} == {(0.015, 0.03)}
+    assert {job.elders for job in evaluator.jobs[8:]} == {(0.035, 0.07)}
+
+
+def test_listeners_hear_of_every_stage(tmp_path: Path) -> None:
+    events: list[Event] = []
+    with search_on(
+        tmp_path, tiny_experiment(tmp_path), InstantEvaluator(), listeners=[events.append]
+    ) as search:
+        search.advance(Budget(rounds=1))
+    assert [event.what for event in events] == ["sampled"] + ["started", "finished"] * 4 + ["updated"]
+    assert [event.child for event in events if event.what == "finished"] == [0, 1, 2, 3]
+
+
+def test_stages_may_be_called_from_many_threads(tmp_path: Path) -> None:
+    def train(job: Job) -> ChildResult:
+        time.sleep(0.01)
+        return ChildResult(Status.OK, ({"val_accuracy": 0.5},))
+
+    experiment = tiny_experiment(tmp_path, search__children_per_round=16)
+    with search_on(tmp_path, experiment, InstantEvaluator(train=train)) as search:
+        begun = search.sample()
+        numbers = [child.number for child in search.record.children(round=begun.number)]
+        threads = [threading.Thread(target=search.train, args=(number,)) for number in numbers * 2]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        search.update(begun.number)
+        assert search.record.count("ok") == 16
+        assert all(child.attempts == 1 for child in search.record.children())
+
+
+def test_seeds_differ_by_child_and_search_and_nothing_else(tmp_path: Path) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        made = [child.proposal for child in search.record.children(round=search.sample().number)]
+    assert len({child_seed(1, proposal) for proposal in made}) == 4
+    assert child_seed(1, made[0]) != child_seed(2, made[0])
+    assert child_seed(1, made[0]) == child_seed(1, made[0]) < 2**31
+
+
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    [
+        (Budget(children=10), 6),
+        (Budget(children=4), 0),
+        (Budget(rounds=1), 0),
+        (Budget(rounds=2, children=5), 1),
+        (Budget(hours=1.0), float("inf")),
+        (Budget(hours=0.1), 0),
+    ],
+)
+def test_room_is_what_the_budget_leaves(tmp_path: Path, budget: Budget, left: float) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        search.advance(Budget(rounds=1))
+        assert room(search.record, budget, seconds=1800) == left
+
+
+def test_a_search_is_found_by_what_defines_it(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    experiment = tiny_experiment(tmp_path)
+    with open_search(experiment, workspace) as search:
+        search.advance(Budget(rounds=1))
+        path = search.record.path
+    changed = tiny_experiment(tmp_path, controller__learning_rate=0.5)
+    with open_search(changed, workspace) as search:
+        assert search.record.path != path
+        assert search.record.count() == 0
+    larger = tiny_experiment(tmp_path, budget__children=100)
+    with read_record(larger, workspace) as record:
+        assert record.path == path
+        assert record.count() == 4

@@ -1,0 +1,177 @@
+"""Children run in fresh processes, and whatever happens to one is a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from nas.errors import InputError
+from nas.evaluation import ChildResult, Status
+from nas.workers.pool import ChildPool
+from nas.workspace import Workspace
+from tests.making import job, tiny_experiment
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def pool(folder: Path, trainer: str, **changes: Any) -> Iterator[ChildPool]:
+    with ChildPool(
+        experiment=tiny_experiment(folder, **changes),
+        data_folder=folder / "data",
+        workspace=Workspace(folder),
+        logs=folder / "logs",
+        trainer=f"tests.fakes:{trainer}",
+    ) as made:
+        yield made
+
+
+def finish(futures: list[Future[ChildResult]]) -> list[ChildResult]:
+    wait(futures, timeout=60)
+    return [future.result(timeout=0) for future in futures]
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def until(condition: Any, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def test_every_child_has_a_process_of_its_own_that_does_not_import_our_main_module(tmp_path: Path) -> None:
+    with pool(tmp_path, "tell_surroundings") as children:
+        results = finish([children.submit(job(number, seed=number)) for number in range(4)])
+    facts = [json.loads(result.message) for result in results]
+    assert len({fact["pid"] for fact in facts}) == 4
+    assert os.getpid() not in {fact["pid"] for fact in facts}
+    assert {fact["main"] for fact in facts} == {None}
+    assert facts[0]["device"] == {"kind": "cpu", "threads": 1}
+    assert not list((tmp_path / "logs").glob("*"))  # output is kept of failures only
+
+
+def test_the_slot_is_told_when_a_child_begins_and_overhead_is_what_was_not_training(tmp_path: Path) -> None:
+    begun: list[str] = []
+    with pool(tmp_path, "train_by_tokens") as children:
+        result = children.submit(job(), begun.append).result(timeout=60)
+        assert children.running() == {}
+    assert begun in (["cpu-0"], ["cpu-1"])
+    assert result.ok
+    assert result.overhead_seconds > 0
+
+
+def test_no_more_children_run_than_there_are_slots_and_the_rest_says_why_it_waits(tmp_path: Path) -> None:
+    with pool(tmp_path, "hang") as children:
+        for number in range(3):
+            children.submit(job(number))
+        assert until(lambda: len(children.running()) == 2, 30)
+        assert set(children.running().values()) == {"cpu-0", "cpu-1"}
+        assert children.waiting() == "1 queued for 2 slots"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "changes", "status", "message"),
+    [
+        ("raise_error", {}, Status.CRASHED, "ValueError: the fake training went wrong"),
+        ("kill_itself", {}, Status.CRASHED, "killed by signal 9"),
+        ("hang", {"workers__time_limit_minutes": 0.01}, Status.TIMEOUT, "time limit of 0.01 minutes"),
+        ("eat_memory", {"workers__memory_limit_gb": 0.4}, Status.OUT_OF_MEMORY, "limit of 0.4 GiB"),
+        ("no_such_function", {}, Status.CRASHED, "no_such_function"),
+    ],
+)
+def test_a_failed_child_is_a_result_with_its_status(
+    tmp_path: Path, trainer: str, changes: dict[str, Any], status: Status, message: str
+) -> None:
+    with pool(tmp_path, trainer, **changes) as children:
+        result = children.submit(job(number=5, seed=9)).result(timeout=60)
+    assert result.status is status
+    assert message in result.message
+    assert result.seed == 9
+    assert result.device.startswith("cpu-")
+    assert (tmp_path / "logs" / "child-000005.log").exists()
+
+
+def test_a_child_that_dies_harms_neither_its_neighbour_nor_the_queue(tmp_path: Path) -> None:
+    with pool(tmp_path, "fail_odd_seeds") as children:
+        results = finish([children.submit(job(number, seed=number)) for number in range(6)])
+    assert [result.status for result in results] == [Status.OK, Status.CRASHED] * 3
+
+
+def test_closing_ends_running_children_cancels_queued_ones_and_is_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("NAS_TEST_TRAININGS", str(notes))
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.workers.test_pool import *\n"
+        "with pool(Path(sys.argv[1]), 'hang') as children:\n"
+        "    futures = [children.submit(job(n)) for n in range(3)]\n"
+        "    until(lambda: len(children.running()) == 2 and Path(sys.argv[2]).exists()\n"
+        "          and len(Path(sys.argv[2]).read_text().split()) == 4, 30)\n"
+        "    begun = time.monotonic()\n"
+        "print(time.monotonic() - begun, [f.cancelled() for f in futures])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(notes)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
+    )
+    seconds, _, cancelled = done.stdout.partition(" ")
+    assert float(seconds) < 5
+    assert cancelled.strip() == "[True, True, True]"
+    pids = [int(line.split()[1]) for line in notes.read_text().splitlines()]
+    assert len(pids) == 2
+    assert until(lambda: not any(alive(pid) for pid in pids), 5)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_children_do_not_outlive_a_search_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals
+) -> None:
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("NAS_TEST_TRAININGS", str(notes))
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.workers.test_pool import *\n"
+        "opened = pool(Path(sys.argv[1]), 'hang')\n"
+        "children = opened.__enter__()\n"
+        "for n in range(2): children.submit(job(n))\n"
+        "time.sleep(120)\n"
+    )
+    search = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT)
+    assert until(lambda: notes.exists() and len(notes.read_text().split()) == 4, 60)
+    pids = [int(line.split()[1]) for line in notes.read_text().splitlines()]
+    family = psutil.Process(search.pid).children(recursive=True)
+    search.send_signal(signal_number)
+    search.wait(timeout=10)
+    assert until(lambda: not any(alive(pid) for pid in pids), 5)
+    assert until(lambda: not any(process.is_running() for process in family), 5)
+
+
+def test_a_closed_pool_takes_no_more(tmp_path: Path) -> None:
+    with pool(tmp_path, "train_by_tokens") as children:
+        pass
+    children.close()
+    with pytest.raises(InputError, match="closed"):
+        children.submit(job())
