@@ -97,7 +97,7 @@ def parse_architecture(text: str) -> Architecture:
 
 def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
     """The architecture whose `to_json` gave `value`."""
-    fields = dict(value)
-    if "kind" not in fields:
+    if not isinstance(value, Mapping) or "kind" not in value:
         raise InputError(f"the JSON form of an architecture has a 'kind'. Received: {value!r}")
+    fields = dict(value)
     return _class_of(str(fields.pop("kind"))).from_fields(fields)

@@ -31,10 +31,18 @@ class DepthSchedule:
     stop: int | None = None
 
     def __post_init__(self) -> None:
-        if self.start < 1 or self.grow < 0 or self.every < 1 or (self.stop or self.start) < self.start:
+        stop = self.start if self.stop is None else self.stop
+        if (
+            any(type(number) is not int for number in (self.start, self.grow, self.every, stop))
+            or self.start < 1
+            or self.grow < 0
+            or self.every < 1
+            or stop < self.start
+        ):
             raise InputError(
-                "a depth schedule needs start ≥ 1, grow ≥ 0, every ≥ 1 and stop ≥ start. "
-                f"Received: start={self.start}, grow={self.grow}, every={self.every}, stop={self.stop}"
+                "a depth schedule needs whole numbers, start ≥ 1, grow ≥ 0, every ≥ 1 and stop ≥ start. "
+                f"Received: start={self.start!r}, grow={self.grow!r}, every={self.every!r}, "
+                f"stop={self.stop!r}"
             )
 
     def at(self, proposals: int) -> int:
@@ -47,14 +55,13 @@ class DepthSchedule:
         """A schedule from a number (a fixed depth) or from the fields as they stand in YAML."""
         if isinstance(value, DepthSchedule):
             return value
-        if isinstance(value, Mapping):
-            try:
-                return cls(**value)
-            except TypeError as error:
-                raise InputError(
-                    f"depth is a number or has the keys start, grow, every, stop. Received: {dict(value)!r}"
-                ) from error
-        return cls(start=int(value))
+        fields = value if isinstance(value, Mapping) else {"start": value}
+        if "start" not in fields or not set(fields) <= {"start", "grow", "every", "stop"}:
+            raise InputError(
+                "depth is a number of layers or has the key start and perhaps grow, every, stop. "
+                f"Received: {value!r}"
+            )
+        return cls(**fields)
 
 
 class Space(ABC):

@@ -105,21 +105,21 @@ class SpaceContract:
         """The space under test."""
         return self.make_space()
 
-    def tested_depths(self) -> list[int]:
+    def depths_to_test(self) -> list[int]:
         """The depths that the tests go through."""
         schedule = self.space.depth
         return sorted(set(self.depths or (schedule.at(0), schedule.at(schedule.every))))
 
     def sampled(self) -> Iterator[tuple[int, Tokens, Architecture]]:
         """Depth, random tokens and the architecture that they decode to, `samples` for each depth."""
-        for depth in self.tested_depths():
+        for depth in self.depths_to_test():
             generator = random.Random(depth)
             for _ in range(self.samples):
                 tokens = sample_tokens(self.space.steps(depth), generator)
                 yield depth, tokens, self.space.decode(tokens, depth)
 
     def test_steps_of_a_depth_are_made_once(self) -> None:
-        for depth in self.tested_depths():
+        for depth in self.depths_to_test():
             steps = self.space.steps(depth)
             assert isinstance(steps, StepList), f"steps({depth}) must be a StepList"
             assert self.space.steps(depth) is steps, (
@@ -129,7 +129,7 @@ class SpaceContract:
     def test_choices_of_one_kind_have_the_same_options(self) -> None:
         """Controllers share a head between all choices of a kind, over depths too."""
         options: dict[str, tuple[object, ...]] = {}
-        for depth in self.tested_depths():
+        for depth in self.depths_to_test():
             for step in self.space.steps(depth):
                 if isinstance(step, Choice):
                     assert options.setdefault(step.kind, step.options) == step.options, (
@@ -204,7 +204,7 @@ class SpaceContract:
                 raise AssertionError(f"decode({wrong}, {depth}) must raise InputError")
 
     def test_the_size_counts_the_token_strings(self) -> None:
-        for depth in self.tested_depths():
+        for depth in self.depths_to_test():
             size = self.space.size(depth)
             assert isinstance(size, int), f"size({depth}) must be an exact whole number. Received: {size!r}"
             assert size >= 1, f"size({depth}) is {size}"
@@ -230,5 +230,5 @@ class SpaceContract:
 
     def test_samples_are_not_all_the_same(self) -> None:
         texts = {architecture.text() for _, _, architecture in self.sampled()}
-        possible = max(self.space.size(depth) for depth in self.tested_depths())
+        possible = max(self.space.size(depth) for depth in self.depths_to_test())
         assert len(texts) >= min(2, possible), f"{self.samples} samples are all {texts}"
