@@ -17,7 +17,7 @@ from nas.datasets.files import check_space
 from nas.datasets.source import Progress, is_int
 from nas.errors import DataError, InputError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Image formats that are read: only those that hold pixels (EPS, for one, is a program)."""
 
 _GREY_MODES = ("1", "L", "LA")
@@ -53,6 +53,7 @@ class Decoder:
         self._first: tuple[str, tuple[int, int]] | None = None
         self._grey = True
         self._counts: dict[str, int] = {}
+        Image.init()  # here, so that no two threads load the formats at once
 
     def decode(self, part: str, items: Iterable[Item]) -> None:
         """Decodes all images of a part.

@@ -212,9 +212,13 @@ def _npz_arrays(file: Path) -> dict[str, np.ndarray]:
     if not file.is_file():
         raise DataError(f"no file is at {file}")
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, TypeError) as error:
+        with file.open("rb") as handle:
+            arrays = np.load(handle, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array")
+            with arrays:
+                return {key: arrays[key] for key in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{file} can't be read as an npz file of plain arrays: {error}") from error
 
 

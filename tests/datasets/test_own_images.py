@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from nas.datasets import Prepared, decoding, prepare, verify
+from nas.errors import DataError, InputError
+from nas.experiment import Data
+from nas.testing.datasets import SourceContract
+from nas.workspace import Workspace
+from tests.datasets.making import encoded, write_folder, write_parquet
+
+ANIMALS = {"cat": 12, "dog": 10, "eel": 8}
+
+
+class TestFolder(SourceContract):
+    def data(self, root: Path) -> Data:
+        write_folder(root / "mine", ANIMALS)
+        return Data(source="folder", path="mine")
+
+
+class TestFolderWithParts(SourceContract):
+    def data(self, root: Path) -> Data:
+        for part in ("train", "validation", "test"):
+            write_folder(root / "mine" / part, ANIMALS)
+        return Data(source="folder", path="mine")
+
+
+class TestParquet(SourceContract):
+    def data(self, root: Path) -> Data:
+        write_parquet(root / "train.parquet", [encoded(n) for n in range(40)], [n % 4 for n in range(40)])
+        write_parquet(root / "test.parquet", [encoded(n) for n in range(50, 60)], [n % 4 for n in range(10)])
+        return Data(source="parquet", train="train.parquet", test="test.parquet")
+
+
+class TestNpz(SourceContract):
+    def data(self, root: Path) -> Data:
+        pixels = np.random.RandomState(0).randint(0, 256, (30, 5, 4)).astype(np.uint8)
+        np.savez(root / "mine.npz", images=pixels, labels=np.arange(30) % 3)
+        return Data(source="npz", path="mine.npz")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def folder(workspace: Workspace, **options: Any) -> Prepared:
+    return prepare(Data(source="folder", path="mine", **options), workspace)
+
+
+def parquet(workspace: Workspace, images: list[Any], labels: list[Any], **options: Any) -> Prepared:
+    file = write_parquet(workspace.root / "mine.parquet", images, labels)
+    return prepare(Data(source="parquet", train=file.name, **options), workspace)
+
+
+def npz(workspace: Workspace, options: dict[str, Any] | None = None, **arrays: np.ndarray) -> Prepared:
+    np.savez(workspace.root / "mine.npz", **arrays)
+    return prepare(Data(source="npz", path="mine.npz", **(options or {})), workspace)
+
+
+def every_image(prepared: Prepared) -> dict[bytes, str]:
+    """The class name of each image, by its pixels."""
+    return {
+        image.tobytes(): prepared.classes[label]
+        for name in prepared.sizes
+        for image, label in zip(*prepared.split(name), strict=True)
+    }
+
+
+def pixels_of(file: bytes) -> bytes:
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).tobytes()
+
+
+# Folders
+
+
+def test_class_folders_become_classes_in_the_order_of_their_names(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    prepared = folder(workspace)
+    assert prepared.classes == ("cat", "dog", "eel")
+    assert prepared.image_shape == (6, 5, 3)
+    assert prepared.sizes == {"train": 24, "validation": 3, "test": 3}
+    assert every_image(prepared) == {
+        pixels_of(file.read_bytes()): file.parent.name for file in top.glob("*/*.png")
+    }
+
+
+def test_parts_of_the_users_own_are_kept(workspace: Workspace) -> None:
+    for part, counts in {"train": {"a": 20, "b": 20}, "validation": {"a": 3, "b": 4}}.items():
+        write_folder(workspace.root / "mine" / part, counts)
+    assert folder(workspace).sizes == {"train": 36, "validation": 7, "test": 4}
+
+
+def test_hidden_files_are_passed_over(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / ".DS_Store").write_text("x")
+    (top / "cat" / ".thumbs").mkdir()
+    (top / "cat" / ".thumbs" / "x.png").write_text("x")
+    assert sum(folder(workspace).sizes.values()) == 30
+
+
+def test_all_grey_images_get_one_channel(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", {"a": 5, "b": 5}, shape=(6, 5))
+    prepared = folder(workspace)
+    assert prepared.image_shape == (6, 5, 1)
+    grey = np.asarray(Image.open(top / "a" / "002.png"))
+    assert grey.tobytes() in every_image(prepared)
+
+
+def test_one_colour_image_makes_all_of_them_rgb(workspace: Workspace) -> None:
+    for part in ("train", "test"):
+        write_folder(workspace.root / "mine" / part, {"a": 5, "b": 5}, shape=(6, 5))
+    (workspace.root / "mine" / "test" / "b" / "colour.png").write_bytes(encoded(99))
+    assert folder(workspace).image_shape == (6, 5, 3)
+
+
+@pytest.mark.parametrize(("size", "shape"), [(4, (4, 4, 3)), ([3, 7], (3, 7, 3))])
+def test_images_are_resized_where_the_user_says_so(
+    workspace: Workspace, size: Any, shape: tuple[int, ...]
+) -> None:
+    write_folder(workspace.root / "mine", ANIMALS)
+    (workspace.root / "mine" / "cat" / "other.png").write_bytes(encoded(99, (20, 30, 3)))
+    assert folder(workspace, size=size).image_shape == shape
+
+
+def test_images_of_different_sizes_are_named_with_both_sizes_and_the_option(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "dog" / "004.png").write_bytes(encoded(99, (7, 5, 3)))
+    with pytest.raises(DataError, match=r"000\.png is 6×5 .*004\.png is 7×5; set the option size.*\[6, 5\]"):
+        folder(workspace)
+    assert not workspace.prepared("folder").exists()
+
+
+def damaged_png() -> bytes:
+    return encoded(0)[:-30]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", damaged_png()], ids=["empty", "text", "truncated"])
+def test_an_unreadable_image_is_named(workspace: Workspace, content: bytes) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "eel" / "003.png").write_bytes(content)
+    with pytest.raises(
+        DataError, match=r"eel/003\.png can't be read as an image .*expected one of JPEG, PNG"
+    ):
+        folder(workspace)
+
+
+def test_a_program_that_calls_itself_an_image_is_not_run(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 6\n%%EndComments\nshowpage\n"
+    (top / "eel" / "003.png").write_bytes(postscript)
+    with pytest.raises(DataError, match=r"eel/003\.png can't be read as an image"):
+        folder(workspace)
+
+
+@pytest.mark.parametrize("limit", [100, 40], ids=["warning", "error"])
+def test_a_decompression_bomb_is_an_error(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    write_folder(workspace.root / "mine", ANIMALS)
+    (workspace.root / "mine" / "dog" / "000.png").write_bytes(encoded(99, (11, 10, 3)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(DataError, match=r"dog/000\.png .*DecompressionBomb"):
+        folder(workspace, size=4)
+
+
+def test_deep_images_are_refused_rather_than_clipped(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    Image.fromarray(np.full((6, 5), 40_000, dtype=np.uint16)).save(top / "cat" / "000.png")
+    with pytest.raises(DataError, match=r"cat/000\.png .*more than 8 bits per channel \(mode I;16\)"):
+        folder(workspace)
+
+
+def test_photos_stand_upright(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    sideways = Image.fromarray(np.random.RandomState(5).randint(0, 256, (5, 6, 3)).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn clockwise to show
+    sideways.save(top / "cat" / "000.png", exif=exif)
+    upright = sideways.transpose(Image.Transpose.ROTATE_270)
+    assert np.asarray(upright).tobytes() in every_image(folder(workspace))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK"])
+def test_images_of_every_usual_mode_are_read(workspace: Workspace, mode: str) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    form = "TIFF" if mode == "CMYK" else "PNG"
+    options = {"transparency": bytes([0, 128])} if mode == "P" else {}
+    Image.new("RGB", (5, 6), (255, 255, 255)).convert(mode).save(top / "cat" / "000.png", form, **options)
+    assert bytes([255]) * (6 * 5 * 3) in every_image(folder(workspace))
+
+
+def test_many_batches_keep_images_and_labels_together(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_BATCH_IMAGES", 3)
+    files = [encoded(n) for n in range(60)]
+    prepared = parquet(workspace, files, [n % 7 for n in range(60)])
+    assert every_image(prepared) == {pixels_of(file): str(n % 7) for n, file in enumerate(files)}
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda top: None, r"no folder is at .*mine \(path='mine'\)"),
+        (lambda top: write_folder(top, {"a": 3}), "at least two class folders"),
+        (lambda top: write_folder(top, {"a": 3, "b": 0}), r"class folder .*mine/b holds no images"),
+        (
+            lambda top: (write_folder(top, ANIMALS) / "list.txt").write_text("x"),
+            r"list\.txt is a file, expected only folders",
+        ),
+        (
+            lambda top: (
+                write_folder(top / "train", ANIMALS),
+                write_folder(top / "test", {"a": 1, "fly": 1}),
+            ),
+            r"mine/test has the class folder 'a', .* expected cat, dog, eel",
+        ),
+        (
+            lambda top: (write_folder(top / "train", ANIMALS), write_folder(top / "val", ANIMALS)),
+            r"mine/val lies beside .*train, where only train, validation, test",
+        ),
+        (lambda top: write_folder(top, {"a": 20, "rare": 2}), r"class 'rare' has too few images"),
+    ],
+)
+def test_folders_of_another_form_are_named(workspace: Workspace, make: Any, told: str) -> None:
+    make(workspace.root / "mine")
+    with pytest.raises(DataError, match=told):
+        folder(workspace)
+
+
+# Parquet
+
+
+def coloured(count: int) -> list[bytes]:
+    return [encoded(n) for n in range(count)]
+
+
+def test_texts_become_classes_in_alphabetical_order(workspace: Workspace) -> None:
+    files = coloured(30)
+    labels = [["wolf", "ant", "bee"][n % 3] for n in range(30)]
+    prepared = parquet(workspace, files, labels)
+    assert prepared.classes == ("ant", "bee", "wolf")
+    assert every_image(prepared) == {pixels_of(f): n for f, n in zip(files, labels, strict=True)}
+
+
+def test_class_names_can_be_given_for_numbers_and_for_texts(workspace: Workspace) -> None:
+    files = coloured(20)
+    numbers = parquet(workspace, files, [n % 2 for n in range(20)], classes=["no", "yes"], name="numbers")
+    texts = parquet(workspace, files, ["yes", "no"] * 10, classes=["yes", "no"], name="texts")
+    assert numbers.classes == ("no", "yes")
+    assert texts.classes == ("yes", "no")
+    assert every_image(texts) == {
+        image: {"no": "yes", "yes": "no"}[name] for image, name in every_image(numbers).items()
+    }
+
+
+def test_columns_can_have_other_names_and_images_lie_in_structs(workspace: Workspace) -> None:
+    pictures = [{"bytes": file, "path": "x.png"} for file in coloured(20)]
+    kinds = pa.array(["a", "b"] * 10).dictionary_encode()
+    pq.write_table(pa.table({"picture": pictures, "kind": kinds}), workspace.root / "hub.parquet")
+    data = Data(source="parquet", train="hub.parquet", image_column="picture", label_column="kind")
+    assert prepare(data, workspace).classes == ("a", "b")
+
+
+def test_files_of_their_own_become_validation_and_test(workspace: Workspace) -> None:
+    for part, count in {"train": 20, "validation": 6, "test": 4}.items():
+        write_parquet(workspace.root / f"{part}.parquet", coloured(count), [n % 2 for n in range(count)])
+    parts = {part: f"{part}.parquet" for part in ("train", "validation", "test")}
+    prepared = prepare(Data(source="parquet", **parts), workspace)
+    assert prepared.sizes == {"train": 20, "validation": 6, "test": 4}
+
+
+@pytest.mark.parametrize(
+    ("place", "label", "options", "told"),
+    [
+        (17, 9, {}, r"row 17: label 9 is out of range: no row has the label 2"),
+        (17, -1, {}, r"row 17: label -1 is out of range"),
+        (17, 2**40, {}, r"row 17: label 1099511627776 is out of range"),
+        (17, 2, {"classes": ["no", "yes"]}, r"row 17: label 2 is out of range, expected 0 to 1"),
+        (17, None, {}, r"row 17: the label is missing"),
+    ],
+)
+def test_a_bad_number_as_label_is_named_with_its_row(
+    workspace: Workspace, place: int, label: Any, options: dict[str, Any], told: str
+) -> None:
+    labels: list[Any] = [n % 2 for n in range(20)]
+    labels[place] = label
+    with pytest.raises(DataError, match=rf"mine\.parquet, {told}"):
+        parquet(workspace, coloured(20), labels, **options)
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "told"),
+    [
+        ("cow", {"classes": ["cat", "dog"]}, r"row 5: label cow is out of range, expected cat, dog"),
+        ("", {}, r"row 5: the label is missing"),
+        (None, {}, r"row 5: the label is missing"),
+    ],
+)
+def test_a_bad_text_as_label_is_named_with_its_row(
+    workspace: Workspace, label: Any, options: dict[str, Any], told: str
+) -> None:
+    labels: list[Any] = ["cat", "dog"] * 10
+    labels[5] = label
+    with pytest.raises(DataError, match=rf"mine\.parquet, {told}"):
+        parquet(workspace, coloured(20), labels, **options)
+
+
+def test_a_label_that_training_never_saw_is_named_with_its_file_and_row(workspace: Workspace) -> None:
+    write_parquet(workspace.root / "test.parquet", coloured(4), [0, 1, 2, 0])
+    with pytest.raises(DataError, match=r"test\.parquet, row 2: label 2 is out of range, expected 0 to 1"):
+        parquet(workspace, coloured(20), [0, 1] * 10, test="test.parquet")
+
+
+def test_numbers_and_texts_as_labels_are_not_mixed(workspace: Workspace) -> None:
+    write_parquet(workspace.root / "test.parquet", coloured(4), ["0", "1", "0", "1"])
+    with pytest.raises(DataError, match=r"test\.parquet.* labels must be of one kind"):
+        parquet(workspace, coloured(20), [0, 1] * 10, test="test.parquet")
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (b"no image", r"row 13 can't be read as an image"),
+        (None, r"row 13: the image is missing"),
+        (encoded(0, (9, 9, 3)), r"row 0 is 6×5 .*row 13 is 9×9; set the option size"),
+    ],
+    ids=["unreadable", "missing", "size"],
+)
+def test_a_bad_image_is_named_with_its_row(workspace: Workspace, image: Any, told: str) -> None:
+    images: list[Any] = coloured(20)
+    images[13] = image
+    with pytest.raises(DataError, match=rf"mine\.parquet, {told}"):
+        parquet(workspace, images, [0, 1] * 10)
+    assert not workspace.prepared("parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        (["a.png"] * 4, [0, 1, 0, 1], r"column 'image' must hold encoded images as bytes, but holds string"),
+        ([b"x"] * 4, [0.0, 1.0, 0.0, 1.0], r"column 'label' must hold whole numbers or texts.* double"),
+        ([b"x"] * 4, [True, False] * 2, r"column 'label' must hold whole numbers or texts.* bool"),
+        (pa.array([], pa.binary()), pa.array([], pa.int8()), r"has no rows"),
+    ],
+)
+def test_columns_of_another_type_are_named(workspace: Workspace, images: Any, labels: Any, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        parquet(workspace, images, labels)
+
+
+def test_a_missing_column_names_those_that_are_there(workspace: Workspace) -> None:
+    with pytest.raises(DataError, match=r"no column 'y': it has image, label; .*label_column"):
+        parquet(workspace, coloured(4), [0, 1, 0, 1], label_column="y")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1, -2000])
+def test_a_damaged_parquet_file_is_named(workspace: Workspace, keep: int) -> None:
+    file = write_parquet(workspace.root / "mine.parquet", coloured(20), [0, 1] * 10)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"mine\.parquet can't be read as a parquet file"):
+        prepare(Data(source="parquet", train="mine.parquet"), workspace)
+
+
+def test_missing_files_are_named(workspace: Workspace) -> None:
+    for data in (Data(source="parquet", train="no.file"), Data(source="npz", path="no.file")):
+        with pytest.raises(DataError, match=r"no file is at .*no\.file"):
+            prepare(data, workspace)
+
+
+# npz
+
+
+def random_images(count: int, *shape: int) -> np.ndarray:
+    return np.random.RandomState(0).randint(0, 256, (count, *shape)).astype(np.uint8)
+
+
+def test_keras_like_arrays_are_read(workspace: Workspace) -> None:
+    prepared = npz(
+        workspace,
+        x_train=random_images(40, 6, 5, 3),
+        y_train=(np.arange(40) % 4)[:, np.newaxis].astype(np.uint8),
+        x_test=random_images(8, 6, 5, 3),
+        y_test=np.arange(8) % 4,
+    )
+    assert prepared.sizes == {"train": 36, "validation": 4, "test": 8}
+    assert prepared.classes == ("0", "1", "2", "3")
+    assert prepared.split("test")[1].tolist() == [0, 1, 2, 3] * 2
+
+
+def test_plain_arrays_with_texts_are_read(workspace: Workspace) -> None:
+    prepared = npz(workspace, images=random_images(40, 6, 5), labels=np.array(["hot", "cold"] * 20))
+    assert (prepared.classes, prepared.image_shape) == (("cold", "hot"), (6, 5, 1))
+
+
+NO_PICKLE = r"mine\.npz can't be read as an npz file of plain arrays: .*allow_pickle"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"images": None}, r"mine\.npz has no array 'images': .* Received: labels"),
+        ({"labels": None}, r"mine\.npz has no array 'labels'"),
+        (
+            {"images": random_images(20, 4, 4) / 255},
+            r"images must be uint8 .* Received: float64 \(20, 4, 4\)",
+        ),
+        ({"images": random_images(20, 16)}, r"images must be uint8 .* Received: uint8 \(20, 16\)"),
+        ({"labels": np.arange(20) % 2 * 1.0}, r"labels must be 20 whole numbers or texts.* float64"),
+        ({"labels": np.arange(19) % 2}, r"labels must be 20 .* Received: int64 \(19,\)"),
+        ({"labels": np.array([0, 1] * 9 + [0, -3])}, r"mine\.npz: labels, row 19: label -3 is out of range"),
+        ({"labels": np.array([0, 1] * 9 + [0, 7])}, r"mine\.npz: labels, row 19: label 7 is out of range"),
+        ({"labels": np.array([{}] * 20)}, NO_PICKLE),
+    ],
+)
+def test_bad_arrays_are_named(workspace: Workspace, changes: dict[str, np.ndarray | None], told: str) -> None:
+    good = {"images": random_images(20, 4, 4), "labels": np.arange(20) % 2}
+    arrays = {key: value for key, value in {**good, **changes}.items() if value is not None}
+    with pytest.raises(DataError, match=told):
+        npz(workspace, **arrays)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -30, -1])
+def test_a_damaged_npz_file_is_named(workspace: Workspace, keep: int) -> None:
+    np.savez(workspace.root / "mine.npz", images=random_images(20, 4, 4), labels=np.arange(20) % 2)
+    file = workspace.root / "mine.npz"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"mine\.npz can't be read as an npz file"):
+        prepare(Data(source="npz", path="mine.npz"), workspace)
+
+
+def test_a_single_array_is_no_npz_file(workspace: Workspace) -> None:
+    np.save(workspace.root / "mine.npy", random_images(20, 4, 4))
+    with pytest.raises(DataError, match=r"mine\.npy can't be read as an npz file .*single array"):
+        prepare(Data(source="npz", path="mine.npy"), workspace)
+
+
+# Options and real data
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"source": "folder"}, "needs the option 'path'"),
+        ({"source": "folder", "path": 3}, "path must be a text"),
+        ({"source": "folder", "path": "x", "size": "32"}, "size must be a number ≥ 1 or"),
+        ({"source": "folder", "path": "x", "size": [32]}, "size must be a number ≥ 1 or"),
+        ({"source": "folder", "path": "x", "size": [32, 0]}, "size must be a number ≥ 1 or"),
+        ({"source": "parquet", "train": "x", "test": ""}, "test must be a number"),
+        ({"source": "parquet", "train": "x", "classes": "abc"}, "classes must be a list"),
+        ({"source": "parquet", "train": "x", "classes": [0, 1]}, "in quotes if it looks like a number"),
+        ({"source": "npz", "path": "x", "classes": ["a", "a"]}, "at least two different names"),
+    ],
+)
+def test_options_that_are_not_allowed_are_named(
+    workspace: Workspace, options: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        prepare(Data(**options), workspace)
+
+
+def test_real_photos_in_a_users_parquet_are_prepared(workspace: Workspace, shared: Path) -> None:
+    """The first 2,000 images of CIFAR-10 (JPEG)."""
+    with pq.ParquetFile(shared / "datasets" / "cifar10-jpeg-train.parquet") as file:
+        batch = next(file.iter_batches(batch_size=2000))
+    pq.write_table(pa.Table.from_batches([batch]), workspace.root / "some.parquet")
+    prepared = prepare(Data(source="parquet", train="some.parquet", validation=200, test=100), workspace)
+    verify(prepared)
+    assert prepared.image_shape == (32, 32, 3)
+    assert prepared.sizes == {"train": 1700, "validation": 200, "test": 100}
+    assert prepared.classes == tuple("0123456789")
+    # The published statistics of CIFAR-10 are 125.3, 123.0, 113.9 and 63.0, 62.1, 66.7.
+    assert prepared.mean == pytest.approx([125.3, 123.0, 113.9], abs=4)
+    assert prepared.std == pytest.approx([63.0, 62.1, 66.7], abs=3)

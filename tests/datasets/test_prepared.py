@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.datasets import Prepared, load, prepare, verify
+from nas.errors import DataError
+from nas.experiment import Data
+from nas.workspace import Workspace
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    return prepare(Data(source="tests.datasets.making:Stripes"), Workspace(tmp_path))
+
+
+def test_a_prepared_data_set_is_found_by_its_folder_alone(prepared: Prepared, tmp_path: Path) -> None:
+    shutil.copytree(prepared.folder, tmp_path / "moved")
+    moved = load(tmp_path / "moved")
+    verify(moved)
+    assert (moved.name, moved.digest, moved.mean) == ("moved", prepared.digest, prepared.mean)
+
+
+def test_nothing_can_be_written_into_its_images(prepared: Prepared) -> None:
+    images, _ = prepared.split("train")
+    with pytest.raises(ValueError, match="read-only"):
+        images[0] = 0
+
+
+def test_an_unknown_split_names_the_nearest(prepared: Prepared) -> None:
+    with pytest.raises(DataError, match=r"no split is named 'valid': did you mean 'validation'"):
+        prepared.split("valid")
+
+
+def test_a_folder_without_a_data_set_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"{tmp_path} holds no prepared data set"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["train_images.npy", "validation_labels.npy", "test_images.npy"])
+def test_a_missing_array_is_named(prepared: Prepared, file: str) -> None:
+    (prepared.folder / file).unlink()
+    with pytest.raises(DataError, match=rf"{file} can't be read"):
+        load(prepared.folder)
+
+
+@pytest.mark.parametrize("length", [0, 50, 200])
+def test_an_array_that_is_cut_short_is_named(prepared: Prepared, length: int) -> None:
+    file = prepared.folder / "train_images.npy"
+    file.write_bytes(file.read_bytes()[:length])
+    with pytest.raises(DataError, match=r"train_images\.npy can't be read .*prepare it again"):
+        load(prepared.folder)
+
+
+def test_an_array_of_another_form_is_named_with_both_forms(prepared: Prepared) -> None:
+    np.save(prepared.folder / "test_labels.npy", np.zeros(5, dtype="<i8"))
+    with pytest.raises(DataError, match=r"test_labels\.npy should hold int32 \(3,\), but holds int64 \(5,\)"):
+        load(prepared.folder)
+
+
+def test_an_array_of_pickled_objects_is_never_loaded(prepared: Prepared) -> None:
+    np.save(prepared.folder / "test_labels.npy", np.array([{}, {}, {}]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"test_labels\.npy can't be read"):
+        load(prepared.folder)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_one_changed_pixel_is_found_by_verify_only(prepared: Prepared, split: str) -> None:
+    file = prepared.folder / f"{split}_images.npy"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(DataError, match=rf"were changed: their digest .* {prepared.digest} was prepared"):
+        verify(load(prepared.folder))
+
+
+def test_swapped_class_names_are_found_by_verify(prepared: Prepared) -> None:
+    file = prepared.folder / "prepared.json"
+    description = json.loads(file.read_text())
+    file.write_text(json.dumps({**description, "classes": description["classes"][::-1]}))
+    with pytest.raises(DataError, match="were changed"):
+        verify(load(prepared.folder))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 99}'])
+def test_a_damaged_description_is_named(prepared: Prepared, text: str) -> None:
+    (prepared.folder / "prepared.json").write_text(text)
+    with pytest.raises(DataError, match=r"prepared\.json .*prepare it again"):
+        load(prepared.folder)
