@@ -78,7 +78,7 @@ def record_path(experiment: Experiment, workspace: Workspace) -> Path:
 
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
     """Where DVC keeps the snapshot of this search's record."""
-    return workspace.search(experiment.name) / f"seed-{experiment.seed}.sqlite"
+    return workspace.search(experiment.name) / "records" / f"seed-{experiment.seed}.sqlite"
 
 
 def read_record(experiment: Experiment, workspace: Workspace) -> Record:

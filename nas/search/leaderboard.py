@@ -1,0 +1,178 @@
+"""What a search found, as tables: its leaderboard, its curve, and the files that DVC versions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from nas.errors import InputError
+from nas.evaluation import Status
+from nas.experiment import Experiment
+from nas.search.folders import replaced, write_json
+from nas.search.opening import snapshot_path
+from nas.search.record import Child, Record
+from nas.search.search import RewardRule
+from nas.workspace import Workspace
+
+COLUMNS = (
+    "place",
+    "child",
+    "seed",
+    "architecture",
+    "reward",
+    "score",
+    "parameters",
+    "multiply_adds",
+    "seconds",
+)
+"""Of a leaderboard; `seconds` is the child's training time."""
+
+
+def best_children(records: Sequence[Record], count: int) -> list[tuple[Record, Child]]:
+    """The `count` successful children of highest reward over all `records`, each architecture once.
+
+    Of equal rewards the one in the earlier record, then the earlier child, stands first.
+    """
+    ranked = sorted(
+        ((record, child) for record in records for child in record.best(count)),
+        key=lambda found: -_reward(found[1]),
+    )
+    once: dict[Any, tuple[Record, Child]] = {}
+    for record, child in ranked:
+        once.setdefault(child.proposal.architecture, (record, child))
+    return list(once.values())[:count]
+
+
+def leaderboard(records: Sequence[Record], reward: RewardRule, count: int = 20) -> pd.DataFrame:
+    """The best architectures of one search or of its repeats, best first.
+
+    The scores are those of the search: a proxy that says which networks to retrain, not how good
+    they are.
+
+    Args:
+        records: one for each seed.
+        reward: the experiment's rule, which also tells the score.
+        count: how many.
+
+    Returns:
+        A table with the columns `COLUMNS`, each architecture once.
+    """
+    rows = []
+    for place, (record, child) in enumerate(best_children(records, count), start=1):
+        result = child.result
+        if result is None:
+            continue  # best children have results; this tells the type checker
+        rows.append(
+            {
+                "place": place,
+                "child": child.number,
+                "seed": record.definition["seed"],
+                "architecture": child.proposal.architecture.text(),
+                "reward": result.reward,
+                "score": reward.score(result),
+                "parameters": result.parameters,
+                "multiply_adds": result.multiply_adds,
+                "seconds": round(result.train_seconds, 3),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def curve(record: Record) -> pd.DataFrame:
+    """How a search went, one row for each round that was learnt from.
+
+    Returns:
+        A table with `round`, `children` (so far), `reward/mean`, `reward/best`,
+        `reward/best_so_far` and all statistics that the controller gave.
+    """
+    rows: list[dict[str, float]] = []
+    best = -math.inf
+    children = 0
+    for done in record.rounds():
+        if done.statistics is None:
+            continue
+        rewards = [_reward(child) for child in record.children(round=done.number)]
+        children += len(rewards)
+        best = max([best, *rewards])
+        rows.append(
+            {
+                "round": done.number,
+                "children": children,
+                "reward/mean": sum(rewards) / len(rewards),
+                "reward/best": max(rewards),
+                "reward/best_so_far": best,
+                **{
+                    name: value
+                    for name, value in done.statistics.items()
+                    if name not in ("reward/mean", "reward/best")
+                },
+            }
+        )
+    return pd.DataFrame(
+        rows,
+        columns=None if rows else ["round", "children", "reward/mean", "reward/best", "reward/best_so_far"],
+    )
+
+
+def mean_curve(records: Sequence[Record]) -> pd.DataFrame:
+    """The curves of repeats averaged by round; `searches` tells over how many."""
+    curves = pd.concat([curve(record) for record in records], ignore_index=True)
+    averaged = curves.groupby("round", as_index=False).mean()
+    averaged.insert(1, "searches", curves.groupby("round").size().to_numpy())
+    return averaged
+
+
+def metrics(experiment: Experiment, records: Sequence[Record]) -> dict[str, Any]:
+    """A search in a few numbers, with the repeats taken together."""
+    best = best_children(records, 1)
+    result = best[0][1].result if best else None
+    score = experiment.reward.make("reward").score(result) if result else None
+    last = [float(table["reward/mean"].iloc[-1]) for table in map(curve, records) if len(table)]
+    return {
+        "children": sum(record.count() for record in records),
+        "failed": sum(record.count("finished") - record.count(Status.OK) for record in records),
+        "rounds": sum(len(record.rounds()) for record in records),
+        "searches": len(records),
+        "best_reward": None if result is None else result.reward,
+        "best_score": score,
+        "last_round_mean_reward": sum(last) / len(last) if last else None,
+    }
+
+
+def write_search_outputs(experiment: Experiment, workspace: Workspace, records: Sequence[Record]) -> None:
+    """Writes what DVC versions of a search: `Workspace.search(name)`, replaced as a whole.
+
+    It holds `records/` with the snapshot of each record, `leaderboard.csv` (top 20), `curve.csv` (by
+    round, averaged over repeats) and `metrics.json`. Nothing in it tells when it was written.
+
+    Args:
+        experiment: with its seeds.
+        workspace: where to write.
+        records: the live record of each seed, in the order of the seeds.
+
+    Raises:
+        InputError: there is not one record for each seed.
+    """
+    seeds = [record.definition["seed"] for record in records]
+    if seeds != list(experiment.seeds):
+        raise InputError(
+            f"the search '{experiment.name}' has the seeds {list(experiment.seeds)}, one record each. "
+            f"Received: records of the seeds {seeds}"
+        )
+    folder = workspace.search(experiment.name)
+    with replaced(folder) as fresh:
+        for seed, record in zip(seeds, records, strict=True):
+            target = snapshot_path(experiment.with_seed(seed), workspace)
+            record.snapshot(fresh / target.relative_to(folder))
+        table = leaderboard(records, experiment.reward.make("reward"))
+        table.to_csv(fresh / "leaderboard.csv", index=False)
+        mean_curve(records).to_csv(fresh / "curve.csv", index=False)
+        write_json(fresh / "metrics.json", metrics(experiment, records))
+
+
+def _reward(child: Child) -> float:
+    """The reward of a child, 0 while it has none."""
+    return 0.0 if child.result is None or child.result.reward is None else child.result.reward
