@@ -140,7 +140,8 @@ class Record:
         Args:
             path: the live record.
             definition: what defines the search; a new record keeps it.
-            snapshot: where another clone's snapshot may lie; a new record goes on from it.
+            snapshot: where another clone's snapshot may lie; a new record goes on from it if it is
+                one of the same search.
 
         Raises:
             RecordLockedError: another process holds it; the message names the process.
@@ -151,7 +152,7 @@ class Record:
             if not path.exists():
                 fresh = path.with_suffix(".new")
                 fresh.unlink(missing_ok=True)
-                if snapshot is not None and snapshot.is_file():
+                if snapshot is not None and _is_of(snapshot, definition):
                     shutil.copyfile(snapshot, fresh)
                 else:
                     _begin(fresh, definition)
@@ -404,6 +405,14 @@ class _Transaction:
             self._db.execute("ROLLBACK" if kind else "COMMIT")
         finally:
             self._serial.release()
+
+
+def _is_of(snapshot: Path, definition: Mapping[str, Any]) -> bool:
+    """Whether there is a snapshot of the search that `definition` defines."""
+    if not snapshot.is_file():
+        return False
+    with Record.read(snapshot) as record:
+        return bool(record.definition == json.loads(json.dumps(definition)))
 
 
 def _begin(path: Path, definition: Mapping[str, Any]) -> None:
