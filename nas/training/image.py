@@ -1,0 +1,226 @@
+"""Carries an `ImageRecipe` out: trains one image classifier from scratch, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from nas import datasets, networks
+from nas.datasets import Prepared
+from nas.training import device
+from nas.training.checkpoint import Checkpoint
+from nas.training.image_input import ImageInput, Trainee
+from nas.training.image_recipe import ImageRecipe
+from nas.training.run import DivergedError, Run
+from nas.training.serving import save_model, serving_model, whitening
+
+STEPS_PER_EXECUTION = 64
+"""Most training steps for one call from Python: a loss that is no number is noticed as late as that."""
+
+
+def train(run: Run) -> None:
+    """Trains `run.architecture` by `run.recipe`; the trainer that `ImageRecipe` names (see `Run`).
+
+    With `run.folder`, an interrupted training goes on after its last finished epoch, as if it had never
+    stopped, and the trained network is left there as `model.keras`, ready to be served.
+
+    Raises:
+        DivergedError: the loss was not finite.
+        InputError: recipe and data don't fit together.
+    """
+    recipe: ImageRecipe = run.recipe
+    prepared = datasets.load(run.data)
+    shape = recipe.input_shape(prepared.image_shape)
+    cost = run.architecture.cost(shape, len(prepared.classes))
+    run.parameters, run.multiply_adds = cost.parameters, cost.multiply_adds
+    keras.utils.set_random_seed(run.seed)
+    with device.precision(recipe.precision, run.device):
+        network = networks.build(
+            run.architecture,
+            shape,
+            len(prepared.classes),
+            seed=run.seed,
+            batch_norm_momentum=recipe.batch_norm_momentum,
+            batch_norm_epsilon=recipe.batch_norm_epsilon,
+            weight_decay=recipe.weight_decay,
+        )
+        training = _Training(run, prepared, network)
+        training.fit()
+    if training.checkpoint is not None and run.folder is not None:
+        path = save_model(serving_model(network, prepared, recipe), run.folder / "model.keras")
+        run.files["model"] = str(path)
+        training.checkpoint.delete()
+
+
+class _Training:
+    """One network in training, with its data and its checkpoint."""
+
+    def __init__(self, run: Run, prepared: Prepared, network: keras.Model) -> None:
+        self.run, self.recipe = run, run.recipe
+        self.data = _Data(prepared, self.recipe, device.resident_bytes(run.device))
+        mean, deviation = whitening(prepared)
+        preparation = ImageInput(self.recipe, prepared.image_shape, mean, deviation, run.seed)
+        self.trainee = Trainee(network, preparation, self.data.resident)
+        self.trainee.compile(
+            optimizer=keras.optimizers.SGD(
+                self.recipe.learning_rate, momentum=self.recipe.momentum, nesterov=self.recipe.nesterov
+            ),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            steps_per_execution=steps_per_execution(self.recipe, self.data.steps),
+            jit_compile=device.compiles(run.device),
+        )
+        optimizer = self.trainee.optimizer
+        optimizer.build(self.trainee.trainable_variables)
+        self._variables = [*network.variables, *optimizer.variables, preparation.seed_generator.state]
+        definition = {
+            "architecture": run.architecture.to_json(),
+            "recipe": self.recipe.to_json(),
+            "seed": run.seed,
+            "data": prepared.digest,
+        }
+        self.checkpoint = Checkpoint(run.folder, definition) if run.folder is not None else None
+
+    def fit(self) -> None:
+        """Trains until the last epoch, or until the recipe calls it hopeless."""
+        run, recipe = self.run, self.recipe
+        self._resume()
+        while len(run.history) < recipe.epochs:
+            accuracies = [epoch["val_accuracy"] for epoch in run.history]
+            if recipe.hopeless(accuracies, run.elders):
+                run.stopped_early = True
+                return
+            begun, before = time.perf_counter(), run.train_seconds
+            try:
+                logs = self._epoch(len(run.history))
+            finally:
+                run.train_seconds = before + time.perf_counter() - begun
+            run.history.append({**logs, "seconds": time.perf_counter() - begun})
+            if self.checkpoint is not None:
+                state = {"history": run.history, "train_seconds": run.train_seconds}
+                self.checkpoint.save(self._variables, state)
+
+    def _resume(self) -> None:
+        state = self.checkpoint.load(self._variables) if self.checkpoint is not None else None
+        if state is not None:
+            self.run.history.extend(state["history"])
+            self.run.train_seconds = state["train_seconds"]
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        learning_rate = self.recipe.learning_rate_at(epoch)
+        self.trainee.optimizer.learning_rate = learning_rate
+        trained = self.trainee.fit(
+            **self.data.training(self.run.seed, epoch),
+            epochs=1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[_StopAtOnce(epoch)],
+        ).history
+        judged = self.trainee.evaluate(**self.data.validation(), verbose=0, return_dict=True)
+        _check_finite(judged["loss"], f"after epoch {epoch + 1}, on the validation images")
+        return {
+            "loss": float(trained["loss"][0]),
+            "accuracy": float(trained["accuracy"][0]),
+            "val_loss": float(judged["loss"]),
+            "val_accuracy": float(judged["accuracy"]),
+            "learning_rate": learning_rate,
+        }
+
+
+class _StopAtOnce(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends the training when the loss is no number."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        _check_finite((logs or {})["loss"], f"in epoch {self._epoch + 1}")
+
+
+def _check_finite(loss: Any, when: str) -> None:
+    if not math.isfinite(float(loss)):
+        raise DivergedError(f"the loss was {float(loss)} {when}")
+
+
+class _Data:
+    """Training and validation images: held on the device and named by index, or streamed.
+
+    Args:
+        prepared: the data set.
+        recipe: says how many training images there are and how large a batch is.
+        resident_bytes: the largest data set that is held on the device.
+    """
+
+    def __init__(self, prepared: Prepared, recipe: ImageRecipe, resident_bytes: int) -> None:
+        self._images, labels = prepared.split("train")
+        self._validation_images, self._validation_labels = prepared.split("validation")
+        self._rows = stratified(labels, recipe.train_examples)
+        self._labels = labels[self._rows]
+        self.batch_size = min(recipe.batch_size, len(self._rows))
+        self.steps = len(self._rows) // self.batch_size
+        total = len(self._rows) + len(self._validation_images)
+        fits = total * math.prod(prepared.image_shape) <= resident_bytes
+        self.resident: np.ndarray | None = None
+        if fits:
+            self.resident = np.concatenate([self._images[self._rows], self._validation_images])
+
+    def training(self, seed: int, epoch: int) -> dict[str, Any]:
+        """Arguments of `fit`: a random order of the images, whole batches only."""
+        generator = np.random.default_rng([seed, epoch])
+        order = generator.permutation(len(self._rows))[: self.steps * self.batch_size].astype("int32")
+        if self.resident is not None:
+            return {"x": order, "y": self._labels[order], "batch_size": self.batch_size}
+        return {"x": _Stream(self._images, self._rows[order], self._labels[order], self.batch_size)}
+
+    def validation(self) -> dict[str, Any]:
+        """Arguments of `evaluate`; batches are larger because nothing is kept for a gradient."""
+        count, labels, batch_size = len(self._validation_labels), self._validation_labels, 2 * self.batch_size
+        if self.resident is not None:
+            rows = np.arange(len(self._rows), len(self._rows) + count, dtype="int32")
+            return {"x": rows, "y": labels, "batch_size": batch_size}
+        return {"x": _Stream(self._validation_images, np.arange(count), labels, batch_size)}
+
+
+class _Stream(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of raw images, read from disk when they are needed."""
+
+    def __init__(self, images: np.ndarray, rows: np.ndarray, labels: np.ndarray, batch_size: int) -> None:
+        super().__init__()
+        self._images, self._rows, self._labels, self._batch_size = images, rows, labels, batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._rows) / self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        return self._images[self._rows[part]], self._labels[part]
+
+
+def stratified(labels: np.ndarray, count: int | None) -> np.ndarray:
+    """Rows of `count` examples with the classes in proportion; the same ones for every child.
+
+    Args:
+        labels: class of each example, with shape `(n,)`.
+        count: how many to take; None or more than there are: all, in their order.
+    """
+    if count is None or count >= len(labels):
+        return np.arange(len(labels))
+    generator = np.random.default_rng(0)
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        rows = generator.permutation(np.flatnonzero(labels == label))
+        place[rows] = (np.arange(len(rows)) + generator.random()) / len(rows)
+    return np.sort(np.argsort(place, kind="stable")[:count])
+
+
+def steps_per_execution(recipe: ImageRecipe, steps: int) -> int:
+    """Training steps for each call from Python: those of the recipe, or the epoch in equal parts."""
+    if isinstance(recipe.steps_per_execution, int):
+        return min(recipe.steps_per_execution, steps)
+    return math.ceil(steps / math.ceil(steps / STEPS_PER_EXECUTION))

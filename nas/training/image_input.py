@@ -1,0 +1,117 @@
+"""From raw images to what a network sees, inside the compiled step: whiten, enlarge, crop, mirror."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from nas.training.image_recipe import ImageRecipe
+
+
+class ImageInput(keras.layers.Layer):  # type: ignore[misc]
+    """Prepares a batch of raw images; with augmentation in training, without it otherwise.
+
+    Input: 4D tensor of values 0–255, with shape `(batch, height, width, channels)`.
+    Output: 4D float32 tensor with shape `(batch, *recipe.input_shape(image_shape))`.
+
+    Whitening is x ↦ (x − mean) / deviation for each channel. In training each image gets its own
+    random window and is mirrored half of the time; otherwise the window is the central one.
+
+    Args:
+        recipe: which of these steps are on.
+        image_shape: (height, width, channels) of the raw images.
+        mean, deviation: for each channel, in units of 0–255.
+        seed: of the random windows and mirrorings.
+    """
+
+    def __init__(
+        self,
+        recipe: ImageRecipe,
+        image_shape: tuple[int, int, int],
+        mean: np.ndarray,
+        deviation: np.ndarray,
+        seed: int,
+    ) -> None:
+        super().__init__(name="image_input", dtype="float32")
+        self._scaled = recipe.scaled_size(image_shape)
+        self._resizes = self._scaled != tuple(image_shape[:2])
+        self._window = recipe.input_shape(image_shape)[:2]
+        self._flip = recipe.flip
+        self._mean = np.asarray(mean, "float32")
+        self._deviation = np.asarray(deviation, "float32")
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        images = (ops.cast(images, "float32") - self._mean) / self._deviation
+        if self._resizes:
+            images = ops.image.resize(
+                images, self._scaled, interpolation="bilinear", data_format="channels_last"
+            )
+        if training and (self._flip or self._window != self._scaled):
+            return self._random_window(images)
+        height, width = self._window
+        top, left = (self._scaled[0] - height) // 2, (self._scaled[1] - width) // 2
+        return images[:, top : top + height, left : left + width, :]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        return (input_shape[0], *self._window, input_shape[-1])
+
+    def _random_window(self, images: Any) -> Any:
+        """Window and mirroring as a single gather of pixels, which costs less than two slicings."""
+        batch, channels = ops.shape(images)[0], images.shape[-1]
+        (scaled_height, scaled_width), (height, width) = self._scaled, self._window
+        top = keras.random.randint((batch, 1), 0, scaled_height - height + 1, seed=self.seed_generator)
+        left = keras.random.randint((batch, 1), 0, scaled_width - width + 1, seed=self.seed_generator)
+        rows = top + ops.arange(height, dtype="int32")
+        columns = left + ops.arange(width, dtype="int32")
+        if self._flip:
+            mirrored = keras.random.uniform((batch, 1), seed=self.seed_generator) < 0.5
+            columns = ops.where(mirrored, ops.flip(columns, axis=1), columns)
+        first = ops.arange(batch, dtype="int32")[:, None, None] * scaled_height
+        pixels = (first + rows[:, :, None]) * scaled_width + columns[:, None, :]
+        return ops.take(ops.reshape(images, (-1, channels)), pixels, axis=0)
+
+
+def logits(network: keras.Model) -> keras.Model:
+    """The network up to the input of its softmax, sharing its layers.
+
+    The loss is computed from logits: probabilities have already lost digits.
+    """
+    return keras.Model(network.inputs, network.get_layer("logits").output, name="to_logits")
+
+
+class Trainee(keras.Model):  # type: ignore[misc]
+    """A network in training: takes indices of images held on the device, or raw images.
+
+    Input: with `images`, a 1D int32 tensor of indices into them, with shape `(batch,)`; without,
+    raw images of shape `(batch, height, width, channels)`. Output: logits `(batch, classes)`.
+
+    Args:
+        network: built by `nas.networks.build`.
+        preparation: turns raw images into the network's input.
+        images: uint8 array of all images, to be held on the device; None: images are streamed.
+    """
+
+    def __init__(
+        self, network: keras.Model, preparation: ImageInput, images: np.ndarray | None = None
+    ) -> None:
+        super().__init__(name="trainee")
+        self.to_logits = logits(network)
+        self.preparation = preparation
+        # A variable and no constant: a backend would copy a constant into the compiled program.
+        self.images = (
+            None if images is None else keras.Variable(images, dtype="uint8", trainable=False, name="images")
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self.built = True
+
+    def call(self, batch: Any, training: bool = False) -> Any:
+        images = batch if self.images is None else ops.take(self.images, batch, axis=0)
+        return self.to_logits(self.preparation(images, training=training), training=training)

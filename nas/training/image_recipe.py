@@ -1,0 +1,225 @@
+"""How a child that classifies images is trained, as a plain value (imports no Keras)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from nas.errors import InputError, nearest
+
+SCHEDULES = ("step", "cosine", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16")
+DECAY = 0.1
+"""Factor of the learning rate at each point of `decay_at` (DenseNet, Huang et al. 2016, §4.2)."""
+
+Size = int | Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class ImageRecipe:
+    """Training of one image classifier; the defaults are those of Zoph & Le for CIFAR-10.
+
+    Images are whitened for each channel with mean and standard deviation of the training split,
+    enlarged to `upsample`, then a random window of size `crop` is taken and mirrored left to right
+    half of the time. For evaluation the window is the central one, at the same scale.
+
+    Source: Zoph & Le (2017), §4.1 (Nesterov momentum 0.9, learning rate 0.1, weight decay 1e-4,
+    50 epochs, random crops of 32×32 from enlarged images, flips). What they leave open follows
+    DenseNet (Huang et al. 2016, §4.2): batches of 64, step decay at 50 % and 75 % of the epochs;
+    the enlarged size, 40×40, is that of NASNet (Zoph et al. 2018, appendix A.1).
+
+    Differs from the paper: an epoch leaves out its last, incomplete batch (another one each time,
+    because the order is drawn anew), so that every step has one shape.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images in a step; never more than there are.
+        learning_rate: of the first epoch.
+        momentum, nesterov: of stochastic gradient descent.
+        weight_decay: adds `weight_decay · w` to the gradient of each kernel (convolutions and
+            dense layers, neither biases nor batch normalisation). It is an L2 penalty of half this
+            strength, so `loss` and `val_loss` of the history contain the penalty.
+        schedule: `step` multiplies the learning rate by 0.1 at each fraction of `decay_at`;
+            `cosine` falls from `learning_rate` towards 0 by half a cosine; `constant` stays. It
+            changes between epochs.
+        decay_at: fractions of `epochs`, rising, each between 0 and 1.
+        upsample: size to which images are enlarged, a number or [height, width]; 0 or None: off.
+        crop: size of the random window, a number or [height, width]; None: off.
+        flip: mirror left to right, half of the images at random.
+        batch_norm_momentum: of the moving averages that evaluation uses. Keras' own 0.99 is too
+            slow for short trainings: accuracy would read as chance.
+        batch_norm_epsilon: added to the variance.
+        precision: `bfloat16` computes in it and keeps weights and the softmax in float32; `auto`
+            does so on a GPU and computes in float32 on a CPU.
+        steps_per_execution: training steps for each call from Python; `auto` chooses by the epoch.
+        train_examples: train on this many images only, the same ones for every child, with the
+            classes in proportion; None: all.
+        stop_hopeless: stop a child whose best validation accuracy so far is under the median that
+            its elders had at the same epoch (the median rule of Vizier, Golovin et al. 2017, §3.2).
+        grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
+    """
+
+    trainer: ClassVar[str] = "nas.training.image:train"
+    """Import path of the function that carries the recipe out (see `nas.training.run.Run`)."""
+
+    epochs: int = 50
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 1e-4
+    schedule: str = "step"
+    decay_at: Sequence[float] = (0.5, 0.75)
+    upsample: Size = 40
+    crop: Size = 32
+    flip: bool = True
+    batch_norm_momentum: float = 0.9
+    batch_norm_epsilon: float = 1e-5
+    precision: str = "auto"
+    steps_per_execution: int | str = "auto"
+    train_examples: int | None = None
+    stop_hopeless: bool = False
+    grace_epochs: int = 5
+
+    def __post_init__(self) -> None:
+        self._whole("epochs", "batch_size")
+        self._whole("grace_epochs", least=0)
+        if self.train_examples is not None:
+            self._whole("train_examples")
+        if self.steps_per_execution != "auto":
+            self._whole("steps_per_execution", otherwise=" or 'auto'")
+        self._number("learning_rate", above=0.0)
+        self._number("weight_decay", least=0.0)
+        self._number("batch_norm_epsilon", above=0.0)
+        self._number("momentum", least=0.0, below=1.0)
+        self._number("batch_norm_momentum", least=0.0, below=1.0)
+        for name in ("nesterov", "flip", "stop_hopeless"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} must be true or false. Received: {getattr(self, name)!r}")
+        self._one_of("schedule", SCHEDULES)
+        self._one_of("precision", PRECISIONS)
+        self._fractions()
+        for name in ("upsample", "crop"):
+            object.__setattr__(self, name, _size(name, getattr(self, name)))
+
+    def _whole(self, *names: str, least: int = 1, otherwise: str = "") -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a whole number ≥ {least}{otherwise}. Received: {value!r}")
+
+    def _number(
+        self, name: str, above: float | None = None, least: float | None = None, below: float = math.inf
+    ) -> None:
+        value = getattr(self, name)
+        allowed = f"> {above}" if above is not None else f"≥ {least}"
+        allowed += f" and < {below}" if below < math.inf else ""
+        if isinstance(value, str):
+            hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in value.lower() else ""
+            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}{hint}")
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not math.isfinite(value)
+            or (above is not None and value <= above)
+            or (least is not None and value < least)
+            or value >= below
+        ):
+            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}")
+
+    def _one_of(self, name: str, allowed: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            raise InputError(f"{name} can't be {value!r} ({nearest(str(value), allowed)})")
+
+    def _fractions(self) -> None:
+        value: Any = self.decay_at
+        if (
+            isinstance(value, str)
+            or not isinstance(value, Sequence)
+            or any(isinstance(f, bool) or not isinstance(f, int | float) for f in value)
+            or any(not 0 < fraction < 1 for fraction in value)
+            or list(value) != sorted(set(value))
+        ):
+            raise InputError(
+                "decay_at must list rising fractions of the epochs between 0 and 1, as in [0.5, 0.75]. "
+                f"Received: {value!r}"
+            )
+        object.__setattr__(self, "decay_at", tuple(float(fraction) for fraction in value))
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """The learning rate of epoch `epoch` (from 0).
+
+        Example:
+            >>> recipe = ImageRecipe(epochs=4, learning_rate=0.1)
+            >>> [round(recipe.learning_rate_at(epoch), 6) for epoch in range(4)]
+            [0.1, 0.1, 0.01, 0.001]
+        """
+        if self.schedule == "cosine":
+            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+        if self.schedule == "step":
+            # The small number keeps e.g. 0.7 · 10 from counting as more than 7.
+            decays = sum(epoch >= fraction * self.epochs - 1e-9 for fraction in self.decay_at)
+            return self.learning_rate * DECAY**decays
+        return self.learning_rate
+
+    def input_shape(self, image_shape: Sequence[int]) -> tuple[int, int, int]:
+        """What the network sees of images of shape (height, width, channels).
+
+        Raises:
+            InputError: the window is larger than the (enlarged) image.
+        """
+        height, width, channels = image_shape
+        scaled = self.scaled_size(image_shape)
+        window = scaled if self.crop is None else _pair(self.crop)
+        if window[0] > scaled[0] or window[1] > scaled[1]:
+            raise InputError(
+                f"crop {window[0]}×{window[1]} is larger than the images, {scaled[0]}×{scaled[1]}"
+                f"{' after upsample' if self.upsample else ''}: make it smaller, or null for none "
+                f"(the data's images are {height}×{width})"
+            )
+        return (*window, channels)
+
+    def scaled_size(self, image_shape: Sequence[int]) -> tuple[int, int]:
+        """Height and width of the images after `upsample`."""
+        return _pair(self.upsample) if self.upsample else (image_shape[0], image_shape[1])
+
+    def hopeless(self, accuracies: Sequence[float], elders: Sequence[float]) -> bool:
+        """Whether the median rule stops a child now.
+
+        Args:
+            accuracies: the child's validation accuracy of each finished epoch.
+            elders: median of the elders' validation accuracy at each epoch; may be shorter.
+        """
+        epochs = len(accuracies)
+        if not self.stop_hopeless or epochs < max(1, self.grace_epochs) or epochs > len(elders):
+            return False
+        return max(accuracies) < elders[epochs - 1]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _size(name: str, value: Any) -> Size:
+    """None, a number, or a pair (height, width), checked."""
+    if value is None or (value == 0 and not isinstance(value, bool) and name == "upsample"):
+        return None
+    numbers = [value] if isinstance(value, int) else value
+    if (
+        not isinstance(numbers, Sequence)
+        or isinstance(value, str | bool)
+        or len(numbers) not in (1, 2)
+        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in numbers)
+    ):
+        raise InputError(
+            f"{name} must be a whole number ≥ 1, [height, width] or null (off). Received: {value!r}"
+        )
+    return value if isinstance(value, int) else tuple(numbers)
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[-1])

@@ -1,0 +1,109 @@
+"""Trained image networks as others use them: raw images in, class probabilities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from nas import datasets
+from nas.datasets import Prepared
+from nas.errors import InputError
+from nas.training.image_recipe import ImageRecipe
+
+CHUNK = 4096
+"""Images read from disk at a time."""
+
+
+def whitening(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation by which each channel is whitened; one that never varies is only shifted."""
+    deviation = np.asarray(prepared.std, "float32")
+    return np.asarray(prepared.mean, "float32"), np.where(deviation > 0, deviation, np.float32(1))
+
+
+def serving_model(network: keras.Model, prepared: Prepared, recipe: ImageRecipe) -> keras.Model:
+    """The network with its preprocessing inside, of stock Keras layers only.
+
+    Input: raw images of values 0–255 (whole numbers or not), `(batch, *prepared.image_shape)`. Output:
+    float32 class probabilities `(batch, classes)`. Images are whitened, enlarged and cut to the central
+    window exactly as in the evaluations of the training. It computes in float32; a network that
+    computes in float32 too shares its weights, another is copied.
+    """
+    mean, deviation = whitening(prepared)
+    size = recipe.scaled_size(prepared.image_shape)
+    window = recipe.input_shape(prepared.image_shape)[:2]
+    image = keras.Input(prepared.image_shape, dtype="float32", name="image")
+    tensor = layers.Normalization(
+        mean=[float(value) for value in mean],
+        variance=[float(value) ** 2 for value in deviation],
+        dtype="float32",
+        name="whiten",
+    )(image)
+    if size != prepared.image_shape[:2]:
+        tensor = layers.Resizing(
+            *size,
+            interpolation="bilinear",
+            data_format="channels_last",
+            dtype="float32",
+            name="enlarge",
+        )(tensor)
+    if window != size:
+        tensor = layers.CenterCrop(*window, data_format="channels_last", dtype="float32", name="crop")(tensor)
+    return keras.Model(image, _in_float32(network)(tensor), name=network.name + "_served")
+
+
+def _in_float32(network: keras.Model) -> keras.Model:
+    if all(layer.compute_dtype == "float32" for layer in network.layers):
+        return network
+
+    def copy(layer: keras.Layer) -> keras.Layer:
+        return layer.__class__.from_config({**layer.get_config(), "dtype": "float32"})
+
+    copied = keras.models.clone_model(network, clone_function=copy)
+    copied.set_weights(network.get_weights())
+    return copied
+
+
+def save_model(model: keras.Model, path: Path) -> Path:
+    """Writes `model` to `path` (`….keras`), whole or not at all, and returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.stem}.part.keras")
+    model.save(part)
+    return part.replace(path)
+
+
+def evaluate(model_path: Path, data_folder: Path, split: str, batch_size: int = 256) -> dict[str, Any]:
+    """Measures a saved serving model on one split of a prepared data set.
+
+    Args:
+        model_path: a `.keras` file that `save_model` wrote.
+        data_folder: folder of the prepared data.
+        split: `train`, `validation` or `test`.
+        batch_size: images at a time.
+
+    Returns:
+        JSON: `examples`; `accuracy` (a fraction); `confusion`, a list of lists: row = true class,
+        column = predicted class, entry = number of images.
+
+    Raises:
+        InputError: the model doesn't fit the data.
+    """
+    prepared = datasets.load(Path(data_folder))
+    images, labels = prepared.split(split)
+    model = keras.models.load_model(model_path, compile=False)
+    classes = len(prepared.classes)
+    if model.input_shape[1:] != prepared.image_shape or model.output_shape[1:] != (classes,):
+        raise InputError(
+            f"{model_path} maps images {model.input_shape[1:]} to {model.output_shape[-1]} classes, but the "
+            f"data set {prepared.name} has images {prepared.image_shape} and {classes} classes"
+        )
+    confusion = np.zeros((classes, classes), int)
+    for start in range(0, len(images), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        predicted = model.predict(images[chunk], batch_size=batch_size, verbose=0).argmax(axis=1)
+        np.add.at(confusion, (labels[chunk], predicted), 1)
+    accuracy = float(np.trace(confusion) / len(images))
+    return {"examples": len(images), "accuracy": accuracy, "confusion": confusion.tolist()}
