@@ -45,7 +45,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
         "did you mean 'filters'?"
         >>> nearest("zzz", ["filters", "depth"])
         'allowed: depth, filters'
+        >>> nearest("zzz", [])
+        'none is allowed'
     """
     names = sorted(valid)
+    if not names:
+        return "none is allowed"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean '{close[0]}'?" if close else "allowed: " + ", ".join(names)

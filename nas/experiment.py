@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -22,7 +23,7 @@ from pydantic import (
 
 from nas import plugins
 from nas.errors import InputError, nearest
-from nas.spaces import Space
+from nas.spaces import Space, parse_architecture
 
 SEMANTICS = 1
 """Raised when a change of the code changes what an experiment means; part of every fingerprint."""
@@ -111,7 +112,7 @@ class Final(_Strict):
     top: PositiveInt = 3
     recipe: dict[str, Any] = {}
     """Recipe fields that differ from the search's, e.g. more epochs."""
-    grid: dict[str, list[Any]] = {}
+    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     """Recipe fields with the values to try; the product of all is trained."""
     baseline: str = ""
     """Text form of a hand-made network that is retrained through the same door; empty: none."""
@@ -210,8 +211,15 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
         experiment.built_space  # noqa: B018 - checks the options
         experiment.built_recipe()
+        experiment.built_recipe(experiment.final.recipe)
+        for field, values in experiment.final.grid.items():
+            for value in values:
+                experiment.built_recipe({field: value})
+        if experiment.final.baseline:
+            parse_architecture(experiment.final.baseline)
         experiment.reward.make("reward")
         plugins.find("controller", experiment.controller.name)
+        plugins.find("evaluator", experiment.evaluator.name)
         plugins.find("source", experiment.data.source)
         return experiment
     except ValidationError as error:
@@ -248,8 +256,8 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
 
 def _sentence(error: ValidationError) -> str:
     """The first problem of a pydantic error in one sentence, with the nearest valid key."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    problems = [(_keys(problem["loc"]), problem) for problem in error.errors()]
+    where, first = problems[0]
     if first["type"] == "extra_forbidden":
         model: Any = Experiment
         for part in first["loc"][:-1]:
@@ -260,4 +268,12 @@ def _sentence(error: ValidationError) -> str:
         return f"unknown key '{where}': {nearest(str(first['loc'][-1]), model.model_fields)}"
     if first["type"] == "missing":
         return f"the key '{where}' is missing"
-    return f"{where}: {first['msg']}. Received: {first['input']!r}"
+    if first["type"] == "model_type":
+        return f"{where} must hold keys and values. Received: {first['input']!r}"
+    messages = [problem["msg"].removeprefix("Value error, ") for place, problem in problems if place == where]
+    return f"{where}: {' or '.join(messages)}. Received: {first['input']!r}"
+
+
+def _keys(location: tuple[int | str, ...]) -> str:
+    """The keys of a pydantic location, without the tags of a union's members (`constrained-int`)."""
+    return ".".join(str(part) for part in location if re.fullmatch(r"[\w.]+", str(part)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "reward": {"accuracy": "nas.search.rewards:AccuracyReward"},
 }
 
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+
 
 def find(kind: str, name: str) -> Any:
     """The object named `name` of kind `kind` (`space`, `controller`, `source`, `recipe`, …).
@@ -56,6 +59,8 @@ def find(kind: str, name: str) -> Any:
                 "your own is named by its import path, 'package.module:Name'"
             )
         return points[name].load()
+    if not _IMPORT_PATH.fullmatch(path):
+        raise InputError(f"{kind} '{name}' is no import path; it is written 'package.module:Name'")
     module, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
@@ -78,24 +83,19 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     """
     rest = dict(options)
     cls = find(kind, str(rest.pop("name")))
-    parameters = inspect.signature(cls).parameters
-    valid = [name for name in parameters if name not in given]
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        valid += list(rest)
+    if not callable(cls):
+        raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
+    parameters = inspect.signature(cls).parameters.values()
+    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    valid = [name for name in named if name not in given]
     for key in rest:
-        if key not in valid:
+        if key in given or not (takes_any or key in named):
             raise InputError(f"unknown option '{key}' of {kind} '{options['name']}': {nearest(key, valid)}")
-    missing = [
-        name
-        for name in valid
-        if name not in rest
-        and name in parameters
-        and parameters[name].default is inspect.Parameter.empty
-        and parameters[name].kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    ]
-    if missing:
-        raise InputError(f"{kind} '{options['name']}' needs the option '{missing[0]}'")
+    for name in valid:
+        if name not in rest and named[name].default is inspect.Parameter.empty:
+            raise InputError(f"{kind} '{options['name']}' needs the option '{name}'")
     try:
-        return cls(**{name: value for name, value in given.items() if name in parameters}, **rest)
+        return cls(**{name: value for name, value in given.items() if takes_any or name in named}, **rest)
     except (TypeError, ValueError) as error:
         raise InputError(f"{kind} '{options['name']}': {error}") from error

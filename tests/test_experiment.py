@@ -1,0 +1,260 @@
+"""Experiments from YAML: every wrong key or value named, fingerprints that cover what defines a search."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from nas import experiment as module
+from nas.errors import InputError
+from nas.experiment import Experiment, fingerprint, load, parse_setting
+from nas.spaces.conv import ConvSpace
+from tests.making import TINY, write_experiment
+
+
+def loaded(folder: Path, **settings: Any) -> Experiment:
+    """TINY with a given list as its controller and `settings` (dotted keys as `recipe__epochs`)."""
+    values = {key.replace("__", "."): value for key, value in settings.items()}
+    return load(write_experiment(folder), {"controller": {"name": "list"}, **values})
+
+
+def digest_of(experiment: Experiment, data_digest: str = "d1", threads: int = 1) -> str:
+    return fingerprint(experiment.definition(data_digest, threads))
+
+
+class NoSpace:
+    """Something that is no search space."""
+
+
+# Reading
+
+
+def test_a_file_is_named_by_its_stem_and_what_it_leaves_out_has_defaults(tmp_path: Path) -> None:
+    experiment = load(write_experiment(tmp_path, "mine"), {"controller": {"name": "list"}})
+    assert experiment.name == "mine"
+    assert isinstance(experiment.built_space, ConvSpace)
+    assert experiment.search.duplicates == "train", "the papers train a repeated architecture again"
+    assert experiment.workers.children_per_gpu == 1
+    assert experiment.final.top == 3
+
+
+def test_settings_replace_what_the_file_says(tmp_path: Path) -> None:
+    experiment = loaded(tmp_path, recipe__epochs=4, final__grid__learning_rate=[0.1, 0.2], name="other")
+    assert experiment.built_recipe().epochs == 4
+    assert experiment.final.grid == {"learning_rate": [0.1, 0.2]}
+    assert experiment.name == "other"
+
+
+def test_overrides_of_a_proposal_go_before_the_recipe_s_own_fields(tmp_path: Path) -> None:
+    assert loaded(tmp_path).built_recipe({"learning_rate": 0.3}).learning_rate == 0.3
+
+
+def test_a_data_set_is_called_like_its_source_unless_it_has_a_name(tmp_path: Path) -> None:
+    assert loaded(tmp_path).data.name == "digits"
+    assert loaded(tmp_path, data__name="d8").data.name == "d8"
+    own = loaded(tmp_path, data={"source": "nas.datasets.digits:Digits", "path": "x"}).data
+    assert (own.name, own.options) == ("digits", {"path": "x"})
+
+
+def test_an_experiment_cannot_be_changed(tmp_path: Path) -> None:
+    experiment = loaded(tmp_path)
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.seed = 3  # type: ignore[misc]
+
+
+def test_a_missing_file_names_the_nearest_that_exists(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path, "digits-conv")
+    with pytest.raises(InputError, match="did you mean 'digits-conv'"):
+        load(path.with_stem("digit-conv"))
+    with pytest.raises(InputError, match="none is there"):
+        load(tmp_path / "empty" / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"data: [", "is not YAML"),
+        (b"\xff\xfe\x00", "is not YAML"),
+        (b"", "must hold keys and values. Received: NoneType"),
+        (b"- a\n- b\n", "must hold keys and values. Received: list"),
+    ],
+)
+def test_a_file_that_holds_no_experiment_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        load(path)
+
+
+@pytest.mark.parametrize("key", ["data", "space", "controller", "recipe", "budget"])
+def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in TINY.items() if name != key}))
+    with pytest.raises(InputError, match=f"the key '{key}' is missing"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bugdet": {}}, "unknown key 'bugdet': did you mean 'budget'?"),
+        (
+            {"search__children_per_rond": 3},
+            "unknown key 'search.children_per_rond': did you mean 'children_per_round'?",
+        ),
+        ({"budget__childs": 3}, "unknown key 'budget.childs': did you mean 'children'?"),
+        ({"workers__slot": 3}, "unknown key 'workers.slot': did you mean 'slots'?"),
+        ({"final__topp": 3}, "unknown key 'final.topp': did you mean 'top'?"),
+        ({"space__filter": [8]}, "unknown option 'filter' of space 'conv': did you mean 'filters'?"),
+        ({"recipe__epoch": 3}, "unknown option 'epoch' of recipe 'image': did you mean 'epochs'?"),
+        ({"reward__powr": 3, "reward__name": "accuracy"}, "unknown option 'powr' of reward 'accuracy'"),
+        ({"space__name": "cnov"}, "no space is named 'cnov' (did you mean 'conv'?)"),
+        ({"controller__name": "randon"}, "no controller is named 'randon' (did you mean 'random'?)"),
+        ({"data__source": "digit"}, "no source is named 'digit' (did you mean 'digits'?)"),
+        ({"evaluator__name": "trian"}, "no evaluator is named 'trian' (did you mean 'train'?)"),
+        ({"space": {"name": f"{__name__}:NoSpace"}}, f"space '{__name__}:NoSpace' is no nas.spaces.Space"),
+        ({"space": "conv"}, "space must hold keys and values. Received: 'conv'"),
+        ({"budget": {}}, "budget: a budget names at least one of children, rounds, hours. Received: {}"),
+        ({"budget__children": 0}, "budget.children: Input should be greater than 0. Received: 0"),
+        (
+            {"workers__slots": 0},
+            "workers.slots: Input should be greater than 0 or Input should be 'auto'. Received: 0",
+        ),
+        (
+            {"search__duplicates": "skip"},
+            "search.duplicates: Input should be 'train' or 'reuse'. Received: 'skip'",
+        ),
+        ({"name": "a b"}, "name: String should match pattern"),
+        ({"data__name": "a/b"}, "data.name: String should match pattern"),
+        ({"recipe__epochs": 0}, "epochs must be a whole number ≥ 1. Received: 0"),
+        ({"final__recipe": {"epoch": 3}}, "unknown option 'epoch' of recipe 'image'"),
+        ({"final__grid": {"learning_rat": [0.1]}}, "unknown option 'learning_rat' of recipe 'image'"),
+        ({"final__grid": {"learning_rate": [0.1, -1]}}, "learning_rate"),
+        (
+            {"final__grid": {"learning_rate": []}},
+            "final.grid.learning_rate: List should have at least 1 item",
+        ),
+        ({"final__baseline": "resnet:x"}, "resnet:FILTERSxBLOCKSxSTAGES"),
+        (
+            {"final__baseline": "resnext:16x1x1"},
+            "no architecture is named 'resnext' (did you mean 'resnet'?)",
+        ),
+        ({"repeats": [1, "a"]}, "repeats.1: Input should be a valid integer"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place_and_what_is_allowed(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)) as caught:
+        loaded(tmp_path, **settings)
+    assert "tiny.yaml" in str(caught.value)
+
+
+def test_keys_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(yaml.safe_dump({**TINY, 3: 4}))
+    with pytest.raises(InputError, match="3"):
+        load(path)
+
+
+def test_a_setting_below_a_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'seed' holds 7, not keys and values"):
+        loaded(tmp_path, seed__inner=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("recipe.epochs=5", ("recipe.epochs", 5)),
+        ("space.filters=[8, 16]", ("space.filters", [8, 16])),
+        ("about=a=b", ("about", "a=b")),
+        ("recipe.crop=", ("recipe.crop", None)),
+    ],
+)
+def test_a_setting_of_the_command_line_is_read_as_yaml(text: str, setting: tuple[str, Any]) -> None:
+    assert parse_setting(text) == setting
+
+
+@pytest.mark.parametrize("text", ["recipe.epochs", "=5", "", "x=[1"])
+def test_a_setting_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"key=value|is not YAML"):
+        parse_setting(text)
+
+
+# Fingerprints
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"budget": {"children": 800}},
+        {"budget": {"hours": 1.5}},
+        {"final__top": 5},
+        {"workers__slots": 1},
+        {"workers__time_limit_minutes": 9},
+        {"about": "the same, told otherwise"},
+        {"name": "renamed"},
+        {"beside": "another"},
+        {"repeats": [7, 8]},
+    ],
+)
+def test_what_does_not_define_a_search_leaves_its_fingerprint(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    assert digest_of(loaded(tmp_path, **settings)) == digest_of(loaded(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"space__filters": [4, 16]},
+        {"space__depth": 4},
+        {"controller": {"name": "list", "entries": []}},
+        {"recipe__epochs": 2},
+        {"reward": {"name": "accuracy", "power": 1}},
+        {"evaluator__trainer": "tests.fakes:other"},
+        {"search__children_per_round": 5},
+        {"search__duplicates": "reuse"},
+        {"data__name": "other"},
+        {"seed": 8},
+    ],
+)
+def test_what_defines_a_search_changes_its_fingerprint(tmp_path: Path, settings: dict[str, Any]) -> None:
+    assert digest_of(loaded(tmp_path, **settings)) != digest_of(loaded(tmp_path))
+
+
+def test_data_threads_and_the_meaning_of_the_code_are_part_of_the_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = loaded(tmp_path)
+    before = digest_of(experiment)
+    assert digest_of(experiment, data_digest="d2") != before
+    assert digest_of(experiment, threads=2) != before
+    monkeypatch.setattr(module, "SEMANTICS", module.SEMANTICS + 1)
+    assert digest_of(experiment) != before
+
+
+def test_the_order_of_keys_in_the_file_does_not_matter(tmp_path: Path) -> None:
+    turned = tmp_path / "tiny.yaml"
+    reverse = {
+        key: dict(reversed(value.items())) if isinstance(value, dict) else value
+        for key, value in reversed(TINY.items())
+    }
+    turned.write_text(yaml.safe_dump(reverse, sort_keys=False))
+    assert digest_of(load(turned, {"controller": {"name": "list"}})) == digest_of(loaded(tmp_path))
+
+
+def test_a_fingerprint_is_the_same_in_every_process_and_release() -> None:
+    """Records on users' disks are found by it."""
+    assert fingerprint({"space": {"name": "conv", "depth": 4}, "seed": 1}) == "a4f734c19b745c9b"
+
+
+def test_a_repetition_is_the_search_with_that_seed(tmp_path: Path) -> None:
+    repeated = loaded(tmp_path, repeats=[7, 8])
+    assert repeated.seeds == (7, 8)
+    assert loaded(tmp_path).seeds == (7,)
+    assert digest_of(repeated.with_seed(8)) == digest_of(loaded(tmp_path, seed=8))
+    assert repeated.with_seed(8).seeds == (8,)

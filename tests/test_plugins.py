@@ -1,0 +1,153 @@
+"""Parts found by name and built from options."""
+
+import importlib.metadata
+import re
+from typing import Any
+
+import pytest
+
+from nas import plugins
+from nas.errors import InputError
+from nas.spaces.conv import ConvSpace
+
+
+class Part:
+    """A user's own part: two given arguments, one option that is needed and one that is not."""
+
+    def __init__(self, space: Any, needed: int, *, seed: int = 0, rate: float = 0.5) -> None:
+        if rate > 1:
+            raise ValueError(f"rate must be at most 1. Received: {rate}")
+        self.values = (space, needed, seed, rate)
+
+
+class Open:
+    """A part that hands what it doesn't know itself to a base class."""
+
+    def __init__(self, own: int = 0, **rest: Any) -> None:
+        self.values = (own, rest)
+
+
+class Closed:
+    """A part that has no options."""
+
+
+HERE = "tests.test_plugins"
+NO_CLASS = 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("architecture", "conv"),
+        ("architecture", "resnet"),
+        ("space", "conv"),
+        ("source", "digits"),
+        ("source", "cifar10"),
+        ("source", "folder"),
+        ("source", "parquet"),
+        ("source", "npz"),
+        ("recipe", "image"),
+        ("reward", "accuracy"),
+        ("evaluator", "train"),
+        ("controller", "list"),
+        ("controller", "random"),
+        ("controller", "reinforce"),
+    ],
+)
+def test_every_built_in_part_is_there(kind: str, name: str) -> None:
+    assert isinstance(plugins.find(kind, name), type)
+
+
+def test_the_list_above_names_every_built_in_part() -> None:
+    marks = test_every_built_in_part_is_there.pytestmark  # type: ignore[attr-defined]
+    assert set(marks[0].args[1]) == {
+        (kind, name) for kind, names in plugins.BUILT_IN.items() for name in names
+    }
+
+
+def test_ones_own_part_is_found_by_its_import_path() -> None:
+    assert plugins.find("controller", f"{HERE}:Part").__name__ == "Part"
+
+
+def test_ones_own_part_is_found_by_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+        return [importlib.metadata.EntryPoint("mine", f"{HERE}:Part", group)]
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    assert plugins.find("space", "mine").__name__ == "Part"
+    with pytest.raises(InputError, match="did you mean 'mine'"):
+        plugins.find("space", "mines")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cnov", "no space is named 'cnov' (did you mean 'conv'?); your own is named by its import path"),
+        ("zzz", "no space is named 'zzz' (allowed: conv)"),
+        (
+            "no_such_module:Space",
+            "space 'no_such_module:Space' can't be imported: No module named 'no_such_module'",
+        ),
+        ("nas.no_such:Space", "can't be imported: No module named 'nas.no_such'"),
+        (f"{HERE}:NoSuchClass", "can't be imported"),
+        (":Space", "space ':Space' is no import path; it is written 'package.module:Name'"),
+        (".relative:Space", "is no import path"),
+        ("module:", "is no import path"),
+        ("module:a:b", "is no import path"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_explained(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        plugins.find("space", name)
+
+
+def test_a_part_whose_own_import_is_missing_is_not_taken_for_a_wrong_name(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs_more.py").write_text("import a_library_that_is_not_installed\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="a_library_that_is_not_installed"):
+        plugins.find("space", "needs_more:Space")
+
+
+def test_options_and_given_arguments_build_the_part() -> None:
+    part = plugins.make("controller", {"name": f"{HERE}:Part", "needed": 1, "rate": 0.1}, space="s", seed=7)
+    assert part.values == ("s", 1, 7, 0.1)
+
+
+def test_given_arguments_that_a_part_does_not_take_are_left_out() -> None:
+    assert isinstance(plugins.make("controller", {"name": f"{HERE}:Closed"}, space="s", seed=7), Closed)
+
+
+def test_a_part_that_takes_any_option_gets_all_options_and_all_given_arguments() -> None:
+    """Else a controller that hands `**rest` to its base class would lose its seed."""
+    part = plugins.make("controller", {"name": f"{HERE}:Open", "own": 1, "rate": 0.1}, seed=7)
+    assert part.values == (1, {"rate": 0.1, "seed": 7})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": f"{HERE}:Part", "needed": 1, "rates": 1}, "unknown option 'rates' of controller"),
+        ({"name": f"{HERE}:Part", "needed": 1, "rates": 1}, "did you mean 'rate'?"),
+        ({"name": f"{HERE}:Part", "needed": 1, "seed": 1}, "unknown option 'seed'"),
+        ({"name": f"{HERE}:Open", "seed": 1}, "unknown option 'seed'"),
+        (
+            {"name": f"{HERE}:Closed", "rate": 1},
+            "unknown option 'rate' of controller 'tests.test_plugins:Closed': none",
+        ),
+        ({"name": f"{HERE}:Part"}, "needs the option 'needed'"),
+        ({"name": f"{HERE}:Part", "needed": 1, "rate": 2}, "Part': rate must be at most 1. Received: 2"),
+        ({"name": f"{HERE}:Part", "needed": 1, "rate": "x"}, "Part': '>' not supported"),
+        ({"name": f"{HERE}:NO_CLASS"}, "can't be built: it is 3, not a class"),
+    ],
+)
+def test_options_that_do_not_fit_are_explained(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        plugins.make("controller", options, space="s", seed=7)
+
+
+def test_the_options_are_left_as_they_were() -> None:
+    options = {"name": "conv", "depth": 2}
+    assert isinstance(plugins.make("space", options), ConvSpace)
+    assert options == {"name": "conv", "depth": 2}
