@@ -75,6 +75,14 @@ def test_options_given_as_their_defaults_are_the_same_data(workspace: Workspace)
     assert reads(workspace) == 1
 
 
+def test_prepared_data_are_opened_without_waiting_for_a_lock(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = prepare(stripes(), workspace)
+    monkeypatch.delattr(preparing, "locked")
+    assert prepare(stripes(), workspace) == first
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
