@@ -251,7 +251,17 @@ class Record:
                 [(target, item, reference) for item, reference in references.items()],
             )
 
+    def forget_projected(self, target: str) -> None:
+        """Forgets all references into `target`, which no longer holds them."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM projected WHERE target = ?", (target,))
+
     # --- what everybody reads --------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """Whether this process may write to the record."""
+        return self._lock is not None
 
     def meta(self, key: str, default: Any = None) -> Any:
         """The JSON value kept under `key`."""
@@ -333,6 +343,30 @@ class Record:
         """The references of the items that stand in `target`."""
         rows = self._rows("SELECT item, reference FROM projected WHERE target = ?", (target,))
         return {row["item"]: row["reference"] for row in rows}
+
+    def unprojected_children(self, target: str, limit: int) -> list[Child]:
+        """At most `limit` finished children that don't stand in `target` yet, by number."""
+        return self._children(
+            "WHERE number IN (SELECT number FROM children AS own WHERE reward IS NOT NULL AND NOT EXISTS "
+            "(SELECT 1 FROM projected WHERE target = ? AND item = 'child ' || own.number) "
+            "ORDER BY +own.number LIMIT ?) ORDER BY number",
+            (target, limit),
+        )
+
+    def unprojected_rounds(self, target: str) -> list[Round]:
+        """Finished rounds that don't stand in `target` yet, by number."""
+        return self._rounds(
+            "WHERE updated_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM projected "
+            "WHERE target = ? AND item = 'round ' || rounds.number) ORDER BY number",
+            (target,),
+        )
+
+    def best_reward_before(self, round: int) -> float | None:
+        """The highest reward of a successful child of the rounds before `round`; None without one."""
+        rows = self._rows(
+            "SELECT MAX(reward) AS best FROM children WHERE round < ? AND status = 'ok'", (round,)
+        )
+        return None if rows[0]["best"] is None else float(rows[0]["best"])
 
     def snapshot(self, target: Path) -> None:
         """Writes a compact copy that no write-ahead log belongs to, replacing `target` at once."""

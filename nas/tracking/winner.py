@@ -1,0 +1,117 @@
+"""The winner of an experiment as a registered model that serves without our code."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas.datasets import Prepared
+from nas.errors import InputError
+from nas.experiment import Experiment
+from nas.tracking import facts
+from nas.tracking.connection import Connection
+
+ALIAS = "champion"
+
+_PACKAGES = ("mlflow", "keras", "tensorflow", "numpy")
+_ABOUT = "Raw images (uint8) in, a probability for each class out; the class names are in its metadata."
+
+
+def register(
+    to: Connection, folder: Path, experiment: Experiment, data: Prepared, measured: Mapping[str, Any]
+) -> str:
+    """See `nas.tracking.Tracker.register_winner`."""
+    final, weights = folder / "final.json", folder / "model.keras"
+    for file in (final, weights):
+        if not file.is_file():
+            raise InputError(f"{folder} holds no winner: {file.name} is missing; `nas finalize` makes it")
+    story = json.loads(final.read_text(encoding="utf-8"))
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    name = f"nasflow-{experiment.name}"
+    experiment_id = to.experiment(experiment.name, experiment.about)
+    same = {"nas.role": "winner", "nas.model_digest": digest}
+    run = next(to.runs(experiment_id, same), None) or to.client.create_run(
+        experiment_id,
+        tags={**same, **_tags(story), "nas.data": f"{data.name}@{data.digest}"},
+        run_name=f"winner · {digest[:6]}",
+    )
+    run_id = run.info.run_id
+    won = story.get("winner", {})
+    to.log(run_id, _metrics(measured), facts.flattened(won))
+    to.log_data(run_id, data.name, data.digest)
+    to.client.log_artifact(run_id, str(final))
+    to.client.log_dict(run_id, dict(measured), "evaluation.json")
+    versions = to.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    version = (
+        versions[0].version if versions else _register_model(to, experiment_id, run_id, name, weights, data)
+    )
+    to.client.set_registered_model_alias(name, ALIAS, str(version))
+    to.client.set_terminated(run_id, "FINISHED")
+    return f"models:/{name}/{version}"
+
+
+def _register_model(
+    to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: Prepared
+) -> str:
+    import keras
+    import mlflow.keras
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model, infer_signature
+
+    model = keras.saving.load_model(weights, compile=False)
+    images = np.array(data.split("validation")[0][:2])
+    probabilities = model.predict(images, verbose=0)
+    if probabilities.shape != (len(images), len(data.classes)):
+        raise InputError(
+            f"{weights} must give one probability for each of the {len(data.classes)} classes of "
+            f"{data.name}. Received: an output of shape {probabilities.shape}"
+        )
+    logged = to.client.create_logged_model(experiment_id, name, run_id)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = str(Path(scratch, "model"))
+        mlflow.keras.save_model(
+            model,
+            folder,
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                run_id=run_id,
+                model_uuid=logged.model_id,
+                model_id=logged.model_id,
+            ),
+            signature=infer_signature(images, probabilities),
+            input_example=images,
+            # named here: MLflow would run the model in another process for 10 s to find them out
+            pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _PACKAGES],
+            metadata={"classes": list(data.classes)},
+        )
+        to.client.log_model_artifacts(logged.model_id, folder)
+    to.client.finalize_logged_model(logged.model_id, "READY")
+    to.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+    try:
+        to.client.create_registered_model(name, description=_ABOUT)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    source = f"models:/{logged.model_id}"
+    made = to.client.create_model_version(name, source, run_id, model_id=logged.model_id)
+    return str(made.version)
+
+
+def _tags(story: Mapping[str, Any]) -> dict[str, str]:
+    """The single values of `final.json` (fingerprint, git commit, …) as tags."""
+    single = {key: value for key, value in story.items() if isinstance(value, str | int | float)}
+    return {f"nas.{key}": facts.clipped(str(value), facts.LONGEST_TAG) for key, value in single.items()}
+
+
+def _metrics(measured: Mapping[str, Any]) -> list[facts.Metric]:
+    now = facts.milliseconds(time.time())
+    return [(name, value, now, 0) for name, value in facts.numbers(measured)]
