@@ -1,0 +1,99 @@
+"""The command `nas` itself: its list of commands, and how each of them ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import nas
+from nas.cli import data, doctor, reading, running, searching, showing, summary
+from nas.cli.signals import Stopped, ends_on_signals
+from nas.errors import InputError, NasError, TemporaryError
+
+WRONG_INPUT = 2
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h: schedulers know it."""
+
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer doesn't export its name
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Searches neural-network architectures by reinforcement learning.\n\n"
+    "An experiment is a file experiments/NAME.yaml. Everything lies in the current folder, or in the one "
+    "that the variable NAS_HOME names.",
+    epilog="A first search, from nothing to a tested network:\n\n"
+    "nas search digits-conv\n\nnas finalize digits-conv\n\nnas evaluate digits-conv\n\n"
+    "Exit codes: 0 done, 1 failed, 2 wrong input, 75 busy (try again later), 130 or 143 stopped by a signal.",
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"nasflow {nas.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """The options that stand before a command's name."""
+
+
+for part in (data, searching, reading, showing, running, summary, doctor):
+    part.add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command and ends the process with its exit code.
+
+    Args:
+        arguments: the command line after `nas`; None: this process's.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(_run(given))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        with ends_on_signals():
+            code = app(arguments, prog_name="nas", standalone_mode=False)
+    except Stopped as stop:
+        _say(f"Stopped. `{shlex.join(['nas', *arguments])}` goes on from here.")
+        return stop.exit_code
+    except _UsageError as error:
+        _say(_sentence(error, arguments))
+        return WRONG_INPUT
+    except NasError as error:
+        _say(f"nas: {error}")
+        if isinstance(error, InputError):
+            return WRONG_INPUT
+        return TRY_AGAIN if isinstance(error, TemporaryError) else 1
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: Exception, arguments: Sequence[str]) -> str:
+    """What is wrong with a command line; no message means that only help was asked for."""
+    message = " ".join(error.format_message().split()).rstrip(".?")  # type: ignore[attr-defined]
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    known = {info.name for info in app.registered_commands}
+    help_line = f"nas {command} --help" if command in known else "nas --help"
+    return f"nas: {message}; see `{help_line}`" if message else ""
+
+
+def _say(text: str) -> None:
+    if text:
+        sys.stderr.write(text + "\n")

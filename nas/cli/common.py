@@ -1,0 +1,106 @@
+"""What the commands share: experiments by name, settings, the screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nas.errors import InputError
+from nas.experiment import Experiment, load, parse_setting
+from nas.workspace import Workspace
+
+WIDE = 100_000
+"""Columns of a screen that is no terminal: what another program reads is never cut or folded."""
+
+Name = Annotated[
+    str,
+    typer.Argument(metavar="EXPERIMENT", help="Name of a file experiments/NAME.yaml, or a path to one."),
+]
+MaybeName = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of an experiment.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead; its shape is stable.")]
+Settings = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Replace a value of the file by its dotted key, as in recipe.epochs=5. May be repeated.",
+    ),
+]
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help: how it is typed."""
+    return "\n\n".join(["Examples:", *commands])
+
+
+def screen() -> Console:
+    """The console of standard output."""
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Writes `value` as indented JSON; text in any language stays readable."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def experiment_path(name: str, workspace: Workspace) -> Path:
+    """The file of the experiment `name`, which may also be a path to it."""
+    looks_like_path = name.endswith((".yaml", ".yml")) or "/" in name
+    return Path(name) if looks_like_path else workspace.experiments / f"{name}.yaml"
+
+
+def load_experiment(name: str, workspace: Workspace, settings: Sequence[str] = ()) -> Experiment:
+    """The experiment `name`, with `settings` in place of the file's values.
+
+    Raises:
+        InputError: there is none, or something in it is wrong.
+    """
+    return load(experiment_path(name, workspace), dict(parse_setting(text) for text in settings))
+
+
+def chosen_seeds(experiment: Experiment, seed: int | None) -> tuple[int, ...]:
+    """The seeds that a command is about: those of the experiment, or the one that was named.
+
+    Raises:
+        InputError: a reader asks for a seed that the experiment has no search with.
+    """
+    if seed is None:
+        return experiment.seeds
+    if seed not in experiment.seeds:
+        allowed = ", ".join(map(str, experiment.seeds))
+        raise InputError(f"'{experiment.name}' has no search with seed {seed}; its seeds: {allowed}")
+    return (seed,)
+
+
+def clock(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> clock(7.26), clock(75), clock(7260)
+        ('7.3 s', '1:15', '2:01:00')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def count(number: int) -> str:
+    """A large number for people.
+
+    Example:
+        >>> count(950), count(12_345), count(4_200_000)
+        ('950', '12.3 k', '4.20 M')
+    """
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            value = number / size
+            return f"{value:.{2 if value < 10 else 1}f} {unit}"
+    return str(number)

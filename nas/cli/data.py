@@ -1,0 +1,79 @@
+"""`nas data`: prepares a data set and says what it holds."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nas.cli.common import count, examples, experiment_path, load_experiment, screen
+from nas.errors import InputError, nearest
+from nas.experiment import Data
+from nas.plugins import BUILT_IN
+from nas.workspace import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this file's commands."""
+    app.command("data", epilog=examples("nas data digits", "nas data my-images --again"))(data)
+
+
+def data(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="An experiment, or a built-in source that needs no options: digits, cifar10."
+        ),
+    ],
+    again: Annotated[bool, typer.Option("--again", help="Prepare anew, replacing what is there.")] = False,
+) -> None:
+    """Prepares a data set: downloads, checks, splits it and writes it under data/prepared.
+
+    Does nothing if it is prepared already. An interrupted download goes on.
+    """
+    from nas import datasets
+
+    workspace = Workspace.here()
+    wanted = _wanted(name, workspace)
+    terminal = sys.stdout.isatty()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=screen(),
+        transient=True,
+        disable=not terminal,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        last = ""
+
+        def progress(done: int, total: int | None, what: str) -> None:
+            nonlocal last
+            if not terminal and what != last:
+                typer.echo(what)
+            last = what
+            bar.update(task, completed=done, total=total, description=what)
+
+        prepared = datasets.prepare(wanted, workspace, progress, again=again)
+
+    height, width, channels = prepared.image_shape
+    sizes = ", ".join(f"{size:,} {split}" for split, size in prepared.sizes.items())
+    shown = ", ".join(prepared.classes[:12]) + (", …" if len(prepared.classes) > 12 else "")
+    pixels = count(sum(prepared.sizes.values()) * height * width * channels)
+    typer.echo(f"{prepared.name}: {sizes} images of {height}×{width}×{channels} ({pixels}B)")
+    typer.echo(f"  classes  {len(prepared.classes)}: {shown}")
+    typer.echo(f"  digest   {prepared.digest}")
+    typer.echo(f"  folder   {prepared.folder}")
+
+
+def _wanted(name: str, workspace: Workspace) -> Data:
+    """The data of the experiment `name`, else of the built-in source of this name."""
+    if experiment_path(name, workspace).is_file():
+        return load_experiment(name, workspace).data
+    if name in BUILT_IN["source"]:
+        return Data(source=name)
+    known = [*(path.stem for path in workspace.experiments.glob("*.yaml")), *BUILT_IN["source"]]
+    raise InputError(f"no experiment and no source of data is named '{name}': {nearest(name, known)}")

@@ -1,0 +1,182 @@
+"""What a running search shows: a live view on a terminal, one line for each event elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.cli.common import clock
+from nas.evaluation import Evaluator, Status
+from nas.experiment import Budget, Experiment
+from nas.search.record import Child, Record
+from nas.search.search import Event
+
+REFRESH_PER_SECOND = 4
+BAR_WIDTH = 30
+
+
+class Monitor:
+    """Follows one search as its listener and tells where it stands. Thread-safe.
+
+    Args:
+        experiment: the search.
+        budget: how far it goes.
+        console: where it is shown.
+    """
+
+    def __init__(self, experiment: Experiment, budget: Budget, console: Console) -> None:
+        self._experiment = experiment
+        self._budget = budget
+        self._console = console
+        self._rule = experiment.reward.make("reward")
+        self._lock = threading.Lock()
+        self._record: Record | None = None
+        self._evaluator: Evaluator | None = None
+        self._begun = time.monotonic()
+        self._running: dict[int, tuple[str, float, str]] = {}
+        self._finished = self._finished_here = self._failed = self._round = 0
+        self._target: int | None = None
+        self._best: Child | None = None
+        self._last_round = ""
+
+    @contextmanager
+    def watch(self, record: Record, evaluator: Evaluator) -> Iterator[None]:
+        """Shows the search within the block, which must enclose all its work."""
+        self._record, self._evaluator = record, evaluator
+        self._finished = record.count("finished")
+        self._failed = self._finished - record.count("ok")
+        self._best = next(iter(record.best(1)), None)
+        self._target = self._children_in_budget(record)
+        updated = [r for r in record.rounds() if r.statistics is not None]
+        self._round = len(updated)
+        if updated and updated[-1].statistics is not None:
+            self._note_round(updated[-1].number, updated[-1].statistics.get("reward/mean"))
+        self._begun = time.monotonic()
+        live = Live(
+            console=self._console,
+            get_renderable=self._view,
+            refresh_per_second=REFRESH_PER_SECOND,
+            transient=True,
+        )
+        try:
+            with live if self._console.is_terminal else nullcontext():
+                yield
+        finally:
+            with self._lock:  # children may end while the search closes, and with it the record
+                self._record = None
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event of the search."""
+        with self._lock:
+            if self._record is None:
+                return
+            if event.what == "started" and event.child is not None:
+                text = self._record.child(event.child).proposal.architecture.text()
+                self._running[event.child] = (event.slot, time.monotonic(), text)
+            elif event.what == "finished" and event.child is not None:
+                self._running.pop(event.child, None)
+                self._note_child(self._record.child(event.child))
+            elif event.what == "updated":
+                statistics = self._record.round(event.round).statistics or {}
+                self._round = event.round + 1
+                self._note_round(event.round, statistics.get("reward/mean"))
+                if not self._console.is_terminal:
+                    typer.echo(self._last_round)
+
+    def _note_child(self, child: Child) -> None:
+        self._finished += 1
+        self._finished_here += 1
+        ok = child.status == Status.OK
+        if not ok:
+            self._failed += 1
+        elif self._best is None or _reward(child) > _reward(self._best):
+            self._best = child
+        if not self._console.is_terminal:
+            of = f"/{self._target}" if self._target else ""
+            typer.echo(f"{self._finished}{of}  {self._line(child)}")
+        elif not ok:
+            self._console.print(escape(self._line(child)), style="yellow")
+
+    def _line(self, child: Child) -> str:
+        """One finished child in a line."""
+        seconds = (child.finished_at or 0.0) - (child.started_at or child.finished_at or 0.0)
+        where = f"{clock(seconds)} on {child.slot}" if child.slot else f"as child {child.same_as}"
+        if child.result is not None and not child.result.ok:
+            return f"child {child.number}  {child.status}  {where}  {child.result.message}"
+        return f"child {child.number}  {self._values(child)}  {where}  {child.proposal.architecture.text()}"
+
+    def _values(self, child: Child) -> str:
+        score = None if child.result is None else self._rule.score(child.result)
+        measured = "" if score is None else f"  score {score:.4f}"
+        return f"reward {_reward(child):.4f}{measured} (proxy)"
+
+    def _note_round(self, number: int, mean: float | None) -> None:
+        value = "" if mean is None else f": mean reward {mean:.4f} (proxy)"
+        self._last_round = f"round {number}{value}"
+
+    def _children_in_budget(self, record: Record) -> int | None:
+        """How many children the record will have in the end; None: only time limits it."""
+        limits = [self._budget.children] if self._budget.children else []
+        if self._budget.rounds:
+            left = max(0, self._budget.rounds - len(record.rounds()))
+            limits.append(record.count() + left * self._experiment.search.children_per_round)
+        return min(limits, default=None)
+
+    def _time_left(self, passed: float) -> str:
+        estimates = []
+        if self._target is not None and self._finished_here:
+            left = max(0, self._target - self._finished)
+            estimates.append(left * passed / self._finished_here)
+        if self._budget.hours is not None:
+            estimates.append(max(0.0, self._budget.hours * 3600 - passed))
+        return f"about {clock(min(estimates))} left" if estimates else "time left not known yet"
+
+    def _view(self) -> Group:
+        with self._lock:
+            passed = time.monotonic() - self._begun
+            of = f" of {self._target}" if self._target else ""
+            failed = f", {self._failed} failed" if self._failed else ""
+            head = Table.grid(padding=(0, 2))
+            bar: Any = (
+                ProgressBar(total=self._target, completed=self._finished, width=BAR_WIDTH)
+                if self._target
+                else ""
+            )
+            head.add_row(
+                f"[bold]{escape(self._experiment.name)}[/] seed {self._experiment.seed}",
+                bar,
+                f"{self._finished}{of} children{failed}",
+                f"round {self._round}",
+                f"{clock(passed)}, {self._time_left(passed)}",
+            )
+            running = Table.grid(padding=(0, 2))
+            for number, (slot, since, text) in sorted(self._running.items()):
+                running.add_row(f"  {slot}", f"child {number}", clock(time.monotonic() - since), Text(text))
+            facts = Table.grid(padding=(0, 2))
+            if self._best is not None:
+                facts.add_row(
+                    "  best so far",
+                    f"{self._values(self._best)}  child {self._best.number}",
+                    Text(self._best.proposal.architecture.text()),
+                )
+            if self._last_round:
+                facts.add_row("  last update", self._last_round)
+        waiting = self._evaluator.waiting() if self._evaluator is not None else ""
+        if waiting:
+            facts.add_row("  waiting", escape(waiting))
+        return Group(head, running, facts)
+
+
+def _reward(child: Child) -> float:
+    return 0.0 if child.result is None or child.result.reward is None else child.result.reward

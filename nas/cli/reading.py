@@ -1,0 +1,205 @@
+"""`nas status` and `nas top`: what the records say, read without disturbing the searches."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.cli.common import (
+    AsJson,
+    MaybeName,
+    Name,
+    chosen_seeds,
+    clock,
+    examples,
+    experiment_path,
+    load_experiment,
+    print_json,
+    screen,
+)
+from nas.cli.records import RecordFile, live_records, record_of
+from nas.cli.tables import leaderboard, leaderboard_table, number, rows_as_json
+from nas.errors import InputError, nearest
+from nas.evaluation import Status
+from nas.search.record import Child
+from nas.workspace import Workspace
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this file's commands."""
+    app.command("status", epilog=examples("nas status", "nas status digits-conv --json"))(status)
+    app.command("top", epilog=examples("nas top digits-conv", "nas top digits-conv -n 3 --json"))(top)
+
+
+def status(experiment: MaybeName = "", as_json: AsJson = False) -> None:
+    """Shows all searches of this workspace: their children, what runs now and where, who holds them.
+
+    JSON: {"workspace", "searches": [{"experiment", "seed", "record", "begun_at", "holder", "budget",
+    "rounds", "children": {"proposed", "ok", …, "running", "waiting"}, "running": [{"child", "slot",
+    "seconds", "architecture"}], "best": {"child", "reward", "proxy", "architecture"}, "last_update":
+    {"round", "statistics"}}], "unreadable": [{"record", "reason"}]}
+    """
+    workspace = Workspace.here()
+    files, unreadable = live_records(workspace)
+    if experiment:
+        known = {file.name for file in files}
+        files = [file for file in files if file.name == experiment]
+        if not files and experiment_path(experiment, workspace).is_file():
+            raise InputError(f"'{experiment}' was not begun yet: `nas search {experiment}` begins it")
+        if not files:
+            hint = nearest(experiment, known) if known else "none was begun here"
+            raise InputError(f"no search is named '{experiment}' ({hint})")
+    searches = [_state(file) for file in files]
+    if as_json:
+        broken = [{"record": str(path), "reason": reason} for path, reason in unreadable]
+        print_json({"workspace": str(workspace.root), "searches": searches, "unreadable": broken})
+        return
+    for path, reason in unreadable:
+        sys.stderr.write(f"nas: {path} can't be read: {reason}\n")
+    if searches:
+        _show_states(searches)
+    else:
+        typer.echo(f"No search was begun in {workspace.root} yet; `nas search EXPERIMENT` begins one.")
+
+
+def _state(file: RecordFile) -> dict[str, Any]:
+    holder = file.holder()
+    with file.open() as record:
+        counts = {str(status): record.count(status) for status in Status}
+        begun = record.running()
+        proposed = record.count()
+        running = begun if holder is not None else []
+        unfinished = proposed - sum(counts.values())
+        rounds = record.rounds()
+        updated = [one for one in rounds if one.statistics is not None]
+        best = next(iter(record.best(1)), None)
+    return {
+        "experiment": file.name,
+        "seed": file.seed,
+        "record": str(file.path),
+        "begun_at": file.begun_at,
+        "holder": holder,
+        "budget": file.experiment.get("budget", {}),
+        "rounds": len(updated),
+        "children": {
+            "proposed": proposed,
+            **counts,
+            "running": len(running),
+            "waiting": unfinished - len(running),
+        },
+        "running": [_running(child) for child in running],
+        "best": None
+        if best is None
+        else {
+            "child": best.number,
+            "reward": best.result.reward if best.result else None,
+            "proxy": True,
+            "architecture": best.proposal.architecture.text(),
+        },
+        "last_update": {"round": updated[-1].number, "statistics": updated[-1].statistics}
+        if updated
+        else None,
+    }
+
+
+def _running(child: Child) -> dict[str, Any]:
+    return {
+        "child": child.number,
+        "slot": child.slot,
+        "seconds": round(time.time() - (child.started_at or time.time()), 1),
+        "architecture": child.proposal.architecture.text(),
+    }
+
+
+def _show_states(searches: list[dict[str, Any]]) -> None:
+    console = screen()
+    table = Table(box=None, padding=(0, 1))
+    for name, side in (
+        ("experiment", "left"),
+        ("seed", "right"),
+        ("children", "right"),
+        ("failed", "right"),
+        ("rounds", "right"),
+        ("best reward\n(proxy)", "right"),
+        ("mean reward of\nthe last round", "right"),
+        ("state", "left"),
+        ("record", "left"),
+    ):
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for search in searches:
+        children, budget = search["children"], search["budget"]
+        failed = sum(children[str(status)] for status in Status if status is not Status.OK)
+        target = f"/{budget['children']}" if budget.get("children") else ""
+        statistics = (search["last_update"] or {}).get("statistics", {})
+        table.add_row(
+            escape(search["experiment"]),
+            str(search["seed"]),
+            f"{children['ok'] + failed}{target}",
+            str(failed),
+            str(search["rounds"]),
+            number(search["best"]["reward"] if search["best"] else None),
+            number(statistics.get("reward/mean")),
+            f"process {search['holder']} works on it" if search["holder"] else "rests",
+            search["record"].rpartition("/record.sqlite")[0].rpartition("/")[2],
+        )
+    console.print(table)
+    for search in searches:
+        for child in search["running"]:
+            console.print(
+                f"  {escape(search['experiment'])} seed {search['seed']}: child {child['child']} on "
+                f"{child['slot']} for {clock(child['seconds'])}  {escape(child['architecture'])}"
+            )
+
+
+def top(
+    experiment: Name,
+    size: Annotated[int, typer.Option("-n", min=1, help="Number of places.")] = 10,
+    seed: Annotated[int | None, typer.Option(help="Only the search with this seed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shows the leaderboard of an experiment's search, its repeats together.
+
+    Reward and score are a proxy: they rank short trainings. What the best are worth, `nas finalize` and
+    `nas evaluate` tell.
+
+    JSON: {"experiment", "definition": "present" or "former", "leaderboard": [{"place", "child", "seed",
+    "reward", "score", "proxy", "parameters", "multiply_adds", "seconds", "architecture"}]}
+    """
+    workspace = Workspace.here()
+    loaded = load_experiment(experiment, workspace)
+    found = _found(loaded, workspace, seed)
+    with ExitStack() as stack:
+        records = [(file.seed, stack.enter_context(file.open())) for file, _ in found]
+        rows = leaderboard(loaded, records, size)
+    present = all(is_present for _, is_present in found)
+    if as_json:
+        definition = "present" if present else "former"
+        print_json({"experiment": loaded.name, "definition": definition, "leaderboard": rows_as_json(rows)})
+        return
+    if not present:
+        sys.stderr.write(
+            f"nas: the file of '{loaded.name}' changed since; shown is the search of the former definition\n"
+        )
+    if rows:
+        screen().print(leaderboard_table(f"[bold]{escape(loaded.name)}[/]", rows))
+    else:
+        typer.echo(f"No child of {loaded.name} has ended well yet.")
+
+
+def _found(experiment: Any, workspace: Workspace, seed: int | None) -> list[tuple[RecordFile, bool]]:
+    """The records of the chosen seeds; of repeats, those that were begun."""
+    seeds = chosen_seeds(experiment, seed)
+    found = []
+    for one in seeds:
+        try:
+            found.append(record_of(experiment.with_seed(one), workspace))
+        except InputError:
+            if len(seeds) == 1 or (one == seeds[-1] and not found):
+                raise
+    return found

@@ -1,0 +1,190 @@
+"""`nas search`: runs or goes on with the searches of an experiment, and shows them live."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from nas.cli.common import Name, Settings, examples, load_experiment, screen
+from nas.cli.live import Monitor
+from nas.cli.records import RecordFile, changed_definition, differences, live_records
+from nas.cli.signals import Stopped
+from nas.cli.tables import leaderboard, leaderboard_table
+from nas.errors import InputError, TemporaryError
+from nas.experiment import Budget, Experiment
+from nas.search.opening import open_search
+from nas.search.record import Record
+from nas.search.search import Search, room
+from nas.workspace import Workspace
+
+FREE_BYTES = 10**9
+"""No search begins with less free space on the workspace's disk: a full disk ends it half-way."""
+
+SHOWN_CHANGES = 8
+PLACES = 10
+# What may change between two runs of one search without making it another search.
+FREE_SETTINGS = ("budget", "workers", "final", "beside")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this file's command."""
+    app.command(
+        "search",
+        epilog=examples(
+            "nas search digits-conv",
+            "nas search digits-conv --children 48",
+            "nas search cifar10-hour --hours 1 --seed 3",
+            "nas search digits-conv --set recipe.epochs=10",
+        ),
+    )(search)
+
+
+def search(
+    experiment: Name,
+    settings: Settings = [],  # noqa: B006 - typer copies it
+    children: Annotated[
+        int | None, typer.Option(min=1, help="Go on until the record has this many children.")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Go on until it has this many rounds.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Go on for at most this long.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="One search with this seed, instead of the file's seeds.")
+    ] = None,
+    track: Annotated[bool, typer.Option(help="Follow the search in MLflow.")] = True,
+) -> None:
+    """Runs an experiment's search, or goes on with it where it stopped.
+
+    Limits that are not named stay as the file has them; the first that is reached ends the search. A larger
+    limit goes on with the same record; changing what defines the search (--set) begins a record of its own.
+    Ctrl-C and SIGTERM end it cleanly; even after a kill, the same command goes on.
+    """
+    workspace = Workspace.here()
+    loaded = load_experiment(experiment, workspace, settings)
+    named = {"children": children, "rounds": rounds, "hours": hours}
+    if hours is not None and hours <= 0:
+        raise InputError(f"--hours must be more than 0. Received: {hours:g}")
+    budget = Budget(**{**loaded.budget.model_dump(), **{k: v for k, v in named.items() if v is not None}})
+    loaded = loaded.model_copy(update={"budget": budget})
+    check_disk(workspace)
+    console = screen()
+    seeds = loaded.seeds if seed is None else (seed,)
+    paths = [(one, _run(loaded.with_seed(one), workspace, console, track)) for one in seeds]
+    with ExitStack() as stack:
+        records = [(one, stack.enter_context(Record.read(path))) for one, path in paths]
+        rows = leaderboard(loaded, records, PLACES)
+    console.print(leaderboard_table(f"[bold]{escape(loaded.name)}[/]", rows))
+    console.print(f"Next: nas show {rows[0].child} {loaded.name}, nas finalize {loaded.name}" if rows else "")
+
+
+def check_disk(workspace: Workspace) -> None:
+    """Raises TemporaryError if the workspace's disk is nearly full."""
+    free = shutil.disk_usage(workspace.root).free
+    if free < FREE_BYTES:
+        raise TemporaryError(
+            f"only {free / 1e9:.2f} GB are free on the disk of {workspace.root}, and a search needs at least "
+            f"{FREE_BYTES / 1e9:g} GB to begin; make room and run the command again"
+        )
+
+
+def _run(experiment: Experiment, workspace: Workspace, console: Console, track: bool) -> Path:
+    monitor = Monitor(experiment, experiment.budget, console)
+    before = live_records(workspace)[0]
+    with open_search(experiment, workspace, listeners=[monitor]) as running:
+        record = running.record
+        try:
+            for line in _opening_lines(running, workspace, before):
+                typer.echo(line)
+            if room(record, experiment.budget, 0.0) > 0:
+                _advance(running, workspace, monitor, console, track)
+        except Stopped:
+            typer.echo(f"{experiment.name}, seed {experiment.seed}: {_standing(record, experiment.budget)}")
+            raise
+        typer.echo(f"{experiment.name}, seed {experiment.seed}: {_ending(record, experiment.budget)}")
+        return record.path
+
+
+def _advance(running: Search, workspace: Workspace, monitor: Monitor, console: Console, track: bool) -> None:
+    warm_up = getattr(running.evaluator, "warm_up", None)
+    if warm_up is not None:
+        if console.is_terminal:
+            with console.status("starting the processes of children (TensorFlow's import takes seconds) …"):
+                warm_up()
+        else:
+            warm_up()
+    with _followed(running, workspace, track), monitor.watch(running.record, running.evaluator):
+        try:
+            running.advance(running.experiment.budget)
+        except BaseException:
+            running.evaluator.close()  # first of all: nothing that follows may keep children running
+            raise
+
+
+def _followed(running: Search, workspace: Workspace, track: bool) -> AbstractContextManager[Any]:
+    if not track:
+        return nullcontext()
+    from nas.tracking import Tracker
+
+    following: AbstractContextManager[Any] = Tracker(workspace).follow(running)
+    return following
+
+
+def _opening_lines(running: Search, workspace: Workspace, before: list[RecordFile]) -> list[str]:
+    """What was found: this search's own record, and others of the experiment with another definition."""
+    experiment, record = running.experiment, running.record
+    same = [file for file in before if (file.name, file.seed) == (experiment.name, experiment.seed)]
+    own = [file for file in same if file.path == record.path]
+    others = [file for file in same if file.path != record.path]
+    title = f"{experiment.name}, seed {experiment.seed}"
+    if not own and not record.count():
+        lines = [f"{title}: begins with no children; its record is {record.path.parent}"]
+    else:
+        lines = [f"{title}: goes on: {_standing(record, experiment.budget)}"]
+    for file in own:
+        now = experiment.model_dump(mode="json")
+        changes = differences(
+            {key: file.experiment.get(key) for key in FREE_SETTINGS}, {key: now[key] for key in FREE_SETTINGS}
+        )
+        lines += [f"  applied: {line}" for line in _change_lines(changes)]
+    if others and not own:
+        latest = others[-1]
+        threads = int(record.definition["threads"])
+        lines.append("  differs from the record before, so it is another search:")
+        lines += [
+            f"    {line}"
+            for line in _change_lines(changed_definition(latest, experiment, workspace, threads))
+        ]
+        lines.append(f"  the old record is kept whole: {latest.path.parent}")
+    elif others:
+        lines.append(f"  {len(others)} of another definition kept beside it; `nas status` lists them")
+    return lines
+
+
+def _change_lines(changes: dict[str, tuple[Any, Any]]) -> list[str]:
+    lines = [f"{key}: {_value(old)} → {_value(new)}" for key, (old, new) in changes.items()]
+    more = len(lines) - SHOWN_CHANGES
+    return lines if more <= 0 else [*lines[:SHOWN_CHANGES], f"… and {more} more"]
+
+
+def _value(value: Any) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _standing(record: Record, budget: Budget) -> str:
+    of = f" of {budget.children}" if budget.children else ""
+    return f"{record.count('finished')}{of} children are there"
+
+
+def _ending(record: Record, budget: Budget) -> str:
+    """Why the search ends here."""
+    limits = [f"{value:g} {name}" for name, value in budget.model_dump().items() if value]
+    failed = record.count("finished") - record.count("ok")
+    ending = f", {failed} of them failed" if failed else ""
+    rounds = len(record.rounds())
+    done = f"{record.count('finished')} children in {rounds} round{'s' * (rounds != 1)}{ending}"
+    return f"done: {done} (budget: {', '.join(limits)})"

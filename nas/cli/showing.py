@@ -1,0 +1,233 @@
+"""`nas show`: one architecture, or one child with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from nas.cli.common import (
+    AsJson,
+    MaybeName,
+    chosen_seeds,
+    clock,
+    count,
+    examples,
+    load_experiment,
+    print_json,
+    screen,
+)
+from nas.cli.layers import Line, lines_of
+from nas.cli.records import live_records, record_of
+from nas.cli.tables import number
+from nas.errors import InputError
+from nas.experiment import Experiment
+from nas.search.record import Child
+from nas.spaces import Architecture, parse_architecture
+from nas.workspace import Workspace
+
+BARS = "▁▂▃▄▅▆▇█"
+SUPPOSED = ((32, 32, 3), 10)
+"""Image shape and classes of an architecture that is shown without an experiment (CIFAR-10's)."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds this file's command."""
+    app.command(
+        "show",
+        epilog=examples(
+            "nas show 7 digits-conv", "nas show conv:3x3x24@0,5x5x36@1", "nas show resnet:16x3x3"
+        ),
+    )(show)
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(metavar="ARCHITECTURE|CHILD", help="The text form, or the number of a child.")
+    ],
+    experiment: MaybeName = "",
+    seed: Annotated[int | None, typer.Option(help="The child is of the search with this seed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Shows an architecture: its layers, links, sizes, parameters, multiply-adds; of a child all results.
+
+    Sizes are for the images of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
+    classes; a child needs none if the workspace holds searches of a single experiment.
+
+    JSON: {"text", "architecture", "input_shape", "classes", "parameters", "multiply_adds", "layers":
+    [{"layer", "what", "inputs", "output_shape", "parameters", "multiply_adds"}], "child": null or {"number",
+    "experiment", "seed", "round", "status", "reward", "score", "proxy", "attempts", "slot", "tokens",
+    "overrides", "log_probability", "policy_version", "result"}}
+    """
+    workspace = Workspace.here()
+    child: dict[str, Any] | None = None
+    loaded = load_experiment(experiment, workspace) if experiment else None
+    if what.isdecimal():
+        loaded = loaded or _only_experiment(workspace)
+        row = _child(int(what), loaded, workspace, seed)
+        architecture = row.proposal.architecture
+        child = _child_json(row, loaded, seed)
+    else:
+        architecture = parse_architecture(what)
+    shape, classes = _task(loaded, workspace)
+    lines = lines_of(architecture, shape, classes)
+    if as_json:
+        cost = architecture.cost(shape, classes)
+        print_json(
+            {
+                "text": architecture.text(),
+                "architecture": architecture.to_json(),
+                "input_shape": list(shape),
+                "classes": classes,
+                "parameters": cost.parameters,
+                "multiply_adds": cost.multiply_adds,
+                "layers": [line.to_json() for line in lines],
+                "child": child,
+            }
+        )
+        return
+    if child is not None:
+        _show_child(child)
+    _show_architecture(architecture, lines, shape, classes, supposed=loaded is None)
+
+
+def _only_experiment(workspace: Workspace) -> Experiment:
+    names = sorted({file.name for file in live_records(workspace)[0]})
+    if len(names) != 1:
+        there = ", ".join(names) if names else "none was begun here"
+        raise InputError(f"name the experiment of the child, as in `nas show 7 digits-conv` ({there})")
+    return load_experiment(names[0], workspace)
+
+
+def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:
+    file, _ = record_of(experiment.with_seed(chosen_seeds(experiment, seed)[0]), workspace)
+    with file.open() as record:
+        return record.child(wanted)
+
+
+def _task(experiment: Experiment | None, workspace: Workspace) -> tuple[tuple[int, int, int], int]:
+    """Image shape and number of classes of the experiment's data."""
+    from nas import datasets
+
+    if experiment is None:
+        return SUPPOSED
+    folder = workspace.prepared(experiment.data.name)
+    if not folder.is_dir():
+        raise InputError(
+            f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
+        )
+    data = datasets.load(folder)
+    return data.image_shape, len(data.classes)
+
+
+def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[str, Any]:
+    result = child.result
+    return {
+        "number": child.number,
+        "experiment": experiment.name,
+        "seed": chosen_seeds(experiment, seed)[0],
+        "round": child.round,
+        "status": child.status,
+        "reward": result.reward if result else None,
+        "score": experiment.reward.make("reward").score(result) if result else None,
+        "proxy": True,
+        "attempts": child.attempts,
+        "slot": child.slot,
+        "tokens": list(child.proposal.tokens),
+        "overrides": dict(child.proposal.overrides),
+        "log_probability": child.proposal.log_probability,
+        "policy_version": child.proposal.policy_version,
+        "result": result.to_json() if result else None,
+    }
+
+
+def _show_child(child: dict[str, Any]) -> None:
+    console = screen()
+    result = child["result"]
+    console.print(
+        f"[bold]child {child['number']}[/] of {escape(child['experiment'])}, seed {child['seed']}, "
+        f"round {child['round']}: [bold]{child['status']}[/]"
+    )
+    if result and result["message"]:
+        console.print(f"  {escape(result['message'])}")
+    facts = Table.grid(padding=(0, 2))
+    if result:
+        facts.add_row("  reward (proxy)", number(child["reward"]))
+        facts.add_row("  score (proxy)", number(child["score"]))
+        facts.add_row(
+            "  time",
+            f"{clock(result['train_seconds'])} training, {clock(result['overhead_seconds'])} around it",
+        )
+        if result["peak_memory_bytes"]:
+            facts.add_row("  peak memory", f"{result['peak_memory_bytes'] / 2**20:.0f} MiB")
+        facts.add_row("  device", escape(result["device"]))
+        for metric, values in curves(result["history"]).items():
+            facts.add_row(f"  {metric}", f"{spark(values)}  {values[0]:.4f} → {values[-1]:.4f}")
+    facts.add_row("  seed of its training", str(result["seed"]) if result else "–")
+    facts.add_row("  tokens", " ".join(map(str, child["tokens"])) or "–")
+    facts.add_row("  log-probability", f"{child['log_probability']:.4f}, policy {child['policy_version']}")
+    if child["overrides"]:
+        facts.add_row("  recipe overrides", escape(str(child["overrides"])))
+    console.print(facts)
+
+
+def _show_architecture(
+    architecture: Architecture,
+    lines: Sequence[Line],
+    shape: tuple[int, int, int],
+    classes: int,
+    *,
+    supposed: bool,
+) -> None:
+    console = screen()
+    cost = architecture.cost(shape, classes)
+    size = "×".join(map(str, shape))
+    note = " (supposed; name an experiment for its own images)" if supposed else ""
+    console.print(f"[bold]{escape(architecture.text())}[/]", soft_wrap=True)
+    console.print(
+        f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds for images of {size}, "
+        f"{classes} classes{note}"
+    )
+    table = Table(box=None, padding=(0, 1))
+    for name in ("layer", "what", "inputs", "output"):
+        table.add_column(name, overflow="fold")
+    for name in ("parameters", "multiply-adds"):
+        table.add_column(name, justify="right")
+    for line in lines:
+        table.add_row(
+            line.layer,
+            line.what,
+            line.inputs,
+            "×".join(map(str, line.output_shape)),
+            f"{line.parameters:,}",
+            count(line.multiply_adds),
+        )
+    console.print(table)
+
+
+def curves(history: Sequence[dict[str, float]]) -> dict[str, list[float]]:
+    """The measured values by epoch: what every epoch has, without times."""
+    if not history:
+        return {}
+    names = [name for name in history[0] if "seconds" not in name]
+    return {name: [epoch[name] for epoch in history] for name in names if all(name in e for e in history)}
+
+
+def spark(values: Sequence[float]) -> str:
+    """A small curve of text, from the lowest value to the highest; `×` where it is no number.
+
+    Example:
+        >>> spark([0.0, 0.5, 1.0])
+        '▁▅█'
+    """
+    finite = [value for value in values if abs(value) < float("inf")]
+    if not finite:
+        return "×" * len(values)
+    low, span = min(finite), max(finite) - min(finite)
+    return "".join(
+        BARS[round((value - low) / span * (len(BARS) - 1)) if span else 0] if value in finite else "×"
+        for value in values
+    )

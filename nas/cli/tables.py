@@ -1,0 +1,106 @@
+"""Leaderboards: the best children of searches as rows, as a table and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+from nas.cli.common import clock, count
+from nas.experiment import Experiment
+from nas.search.record import Child, Record
+
+PROXY = "reward and score are a proxy: short trainings, not retrained networks"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One place of a leaderboard. Reward, score and seconds are those of the search's short training."""
+
+    place: int
+    child: int
+    seed: int
+    reward: float | None
+    score: float | None
+    parameters: int
+    multiply_adds: int
+    seconds: float
+    architecture: str
+
+
+def leaderboard(experiment: Experiment, records: Sequence[tuple[int, Record]], size: int) -> list[Row]:
+    """The best children over an experiment's searches, each architecture once (its best child).
+
+    The same places as `nas.search.leaderboard` gives, without importing pandas.
+
+    Args:
+        experiment: its reward rule gives the score.
+        records: of its searches, with their seeds.
+        size: number of places.
+    """
+    rule = experiment.reward.make("reward")
+    best = [(seed, child) for seed, record in records for child in record.best(size)]
+    best.sort(key=lambda pair: -_reward(pair[1]))
+    once: dict[str, tuple[int, Child]] = {}
+    for seed, child in best:
+        once.setdefault(child.proposal.architecture.text(), (seed, child))
+    places = list(once.values())[:size]
+    return [_row(place, seed, child, rule) for place, (seed, child) in enumerate(places, 1)]
+
+
+def _row(place: int, seed: int, child: Child, rule: Any) -> Row:
+    result = child.result
+    if result is None:
+        raise ValueError(f"child {child.number} has no result")
+    return Row(
+        place=place,
+        child=child.number,
+        seed=seed,
+        reward=result.reward,
+        score=rule.score(result),
+        parameters=result.parameters,
+        multiply_adds=result.multiply_adds,
+        seconds=round(result.train_seconds, 3),
+        architecture=child.proposal.architecture.text(),
+    )
+
+
+def _reward(child: Child) -> float:
+    return 0.0 if child.result is None or child.result.reward is None else child.result.reward
+
+
+def leaderboard_table(title: str, rows: Sequence[Row]) -> Table:
+    """The leaderboard for people; the seed is a column only where there are several."""
+    several = len({row.seed for row in rows}) > 1
+    table = Table(title=f"{title}\n{PROXY}", title_justify="left", box=None, padding=(0, 1), title_style="")
+    for name in ("place", "reward\n(proxy)", "score\n(proxy)", "parameters", "multiply-\nadds", "training"):
+        table.add_column(name, justify="right")
+    table.add_column("child", justify="right")
+    if several:
+        table.add_column("seed", justify="right")
+    table.add_column("architecture", overflow="fold")
+    for row in rows:
+        table.add_row(
+            str(row.place),
+            number(row.reward),
+            number(row.score),
+            count(row.parameters),
+            count(row.multiply_adds),
+            clock(row.seconds),
+            str(row.child),
+            *([str(row.seed)] if several else []),
+            row.architecture,
+        )
+    return table
+
+
+def number(value: float | None) -> str:
+    """A reward or score for people."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def rows_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON, each marked as a proxy."""
+    return [{**asdict(row), "proxy": True} for row in rows]
