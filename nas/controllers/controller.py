@@ -8,14 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from nas.errors import InputError
 from nas.evaluation import ChildResult, Proposal
-from nas.spaces import Space
+from nas.spaces import Space, Tokens
 
 State = dict[str, Any]
 """Nested dictionaries and lists of JSON values and NumPy arrays; never anything to unpickle."""
 
 Told = Sequence[tuple[Proposal, ChildResult]]
 """Proposals with their results, in any order, failures included; rewards are filled in."""
+
+
+def rewards_of(told: Told) -> np.ndarray:
+    """The rewards, `(len(told),)`.
+
+    Raises:
+        InputError: there is none, or one is not a finite number.
+    """
+    if not told:
+        raise InputError("a controller needs at least one result to learn from")
+    for proposal, result in told:
+        if result.reward is None or not np.isfinite(result.reward):
+            raise InputError(
+                f"the reward of proposal {proposal.number} must be a finite number. Received: {result.reward}"
+            )
+    return np.array([result.reward for _, result in told], dtype=np.float64)
 
 
 class Controller(ABC):
@@ -39,6 +56,20 @@ class Controller(ABC):
         """How many proposals were made: the number of the next one."""
         self.updates = 0
         """The policy version: how many updates were made."""
+
+    def _proposal(self, depth: int, tokens: Tokens, log_probability: float) -> Proposal:
+        """The next proposal, made of a token string as sampled."""
+        proposal = Proposal(
+            number=self.proposed,
+            depth=depth,
+            tokens=tokens,
+            architecture=self.space.decode(tokens, depth),
+            overrides=self.space.overrides(tokens, depth),
+            log_probability=log_probability,
+            policy_version=self.updates,
+        )
+        self.proposed += 1
+        return proposal
 
     @abstractmethod
     def propose(self, count: int) -> list[Proposal]:

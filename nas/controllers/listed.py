@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas.controllers.controller import Controller, Told
+from nas.controllers.controller import Controller, Told, rewards_of
 from nas.errors import InputError
 from nas.evaluation import Proposal
 from nas.spaces import Space, parse_architecture
@@ -39,6 +39,6 @@ class ListController(Controller):
         ]
 
     def learn(self, told: Told) -> dict[str, float]:
+        rewards = rewards_of(told)
         self.updates += 1
-        rewards = [float(result.reward or 0.0) for _, result in told]
-        return {"reward/mean": sum(rewards) / len(rewards), "reward/best": max(rewards)}
+        return {"reward/mean": float(rewards.mean()), "reward/best": float(rewards.max())}
