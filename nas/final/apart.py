@@ -1,0 +1,78 @@
+"""Runs one piece of work with a model in a fresh process on a free slot, as children run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from nas.errors import NasError, SearchError
+from nas.experiment import Workers
+from nas.workers import process
+from nas.workers.pool import POLL_SECONDS, PRELOAD
+from nas.workers.slots import Lease, slots
+
+
+def run_apart(function: str, job: Mapping[str, Any], workers: Workers, log: Path) -> Any:
+    """What `function` makes of `job` in a fresh process; waits for a free slot.
+
+    Keras and TensorFlow thereby never begin in the calling process.
+
+    Args:
+        function: `package.module:name`; takes and returns JSON-like values.
+        job: what it is given, with `device` of the slot added.
+        workers: names the slots and the memory limit.
+        log: file for the output of the process, removed if it ends well.
+
+    Raises:
+        NasError: one that `function` raised.
+        SearchError: it failed otherwise or its process died.
+    """
+    limit = workers.memory_limit_gb
+    with _free_slot(workers) as slot:
+        pool = ProcessPool(max_workers=1, max_tasks=1, context=process.fresh_processes(PRELOAD))
+        future = pool.schedule(
+            process.run,
+            args=[
+                function,
+                {**job, "device": slot.device(), "log": str(log)},
+                slot.name,
+                int(limit * 2**30) if limit else None,
+            ],
+        )
+        try:
+            result = future.result()
+        except NasError:
+            raise
+        except ProcessExpired as error:
+            raise SearchError(
+                f"the process of {function} died with exit code {error.exitcode}; its output is in {log}"
+            ) from error
+        except Exception as error:
+            raise SearchError(
+                f"{function} failed ({type(error).__name__}: {error}); its output is in {log}"
+            ) from error
+        finally:
+            future.cancel()  # type: ignore[no-untyped-call]
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join(timeout=4)
+    log.unlink(missing_ok=True)
+    return result
+
+
+@contextmanager
+def _free_slot(workers: Workers) -> Iterator[Any]:
+    """Leases the first slot that is free, waiting for one."""
+    while True:
+        for slot in slots(workers):
+            if (lease := Lease.take(slot)) is not None:
+                try:
+                    yield lease.slot
+                finally:
+                    lease.release()
+                return
+        time.sleep(POLL_SECONDS)

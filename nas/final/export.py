@@ -1,0 +1,120 @@
+"""The winner in the formats that others load: Keras, SavedModel and, with the extra `onnx`, ONNX.
+
+Converters and versions that were tried (Keras 3.15.1, TensorFlow 2.21, protobuf 7.36, NumPy 2.4):
+tf2onnx 1.17 with onnx 1.23 and onnxruntime 1.31 converts a SavedModel of ours correctly. Both
+`keras.Model.export` to a SavedModel and to ONNX are not used: a functional model that begins with
+`Resizing` or `CenterCrop` is exported in training mode (batch normalisation then takes the statistics
+of the batch, and probabilities were off by 0.05 and more without any error), because those layers
+take `training=True` by default and hand it on. Here the endpoint says `training=False`, and every
+export is compared with the Keras model on real images before it counts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nas import datasets
+from nas.errors import SearchError
+from nas.training import device
+
+TOLERANCE = 1e-3
+"""Largest difference of a probability: rounding is below 1e-4, a wrong mode above 1e-2."""
+
+IMAGES = 64
+"""Validation images that exports are compared on."""
+
+
+def export(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes a served model in all formats, in a fresh process.
+
+    Args:
+        job: `model` (path of `model.keras`), `data` (folder of the prepared data), `folder` (where
+            `saved_model` and `model.onnx` are put), `device`.
+
+    Returns:
+        JSON: the name of what was written for `keras`, `saved_model` and `onnx`, None for an ONNX
+        file that could not be made, and then the reason as `onnx_missing`.
+
+    Raises:
+        SearchError: the SavedModel does not predict what the Keras model predicts.
+    """
+    device.prepare(job["device"])
+    folder = Path(job["folder"])
+    images = np.array(datasets.load(Path(job["data"])).split("validation")[0][:IMAGES], "float32")
+    model = keras.models.load_model(job["model"], compile=False)
+    expected = model.predict(images, verbose=0)
+    saved_model(model, folder / "saved_model")
+    reloaded = keras.layers.TFSMLayer(folder / "saved_model", call_endpoint="serve")
+    difference = float(np.abs(keras.ops.convert_to_numpy(reloaded(images)) - expected).max())
+    if not difference <= TOLERANCE:
+        raise SearchError(
+            f"the exported SavedModel predicts otherwise than the Keras model: probabilities differ by up "
+            f"to {difference:.3g} (at most {TOLERANCE:g} is rounding)"
+        )
+    missing = onnx(folder / "saved_model", folder / "model.onnx", images, expected)
+    return {
+        "keras": Path(job["model"]).name,
+        "saved_model": "saved_model",
+        "onnx": None if missing else "model.onnx",
+        "onnx_missing": missing,
+    }
+
+
+def saved_model(model: keras.Model, folder: Path) -> None:
+    """Writes `model` as a SavedModel with the endpoint `serve`: raw images in, probabilities out.
+
+    Args:
+        model: one input of shape `(batch, height, width, channels)`.
+        folder: where to write.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    image = keras.InputSpec(shape=model.inputs[0].shape, dtype="float32", name="image")
+    archive.add_endpoint("serve", lambda image: model(image, training=False), input_signature=[image])
+    archive.write_out(str(folder), verbose=False)
+
+
+def onnx(saved: Path, target: Path, images: np.ndarray, expected: np.ndarray) -> str:
+    """Converts a SavedModel to ONNX and compares its predictions; leaves no wrong file behind.
+
+    Args:
+        saved: folder of the SavedModel.
+        target: the file to write.
+        images: raw images, `(n, height, width, channels)`.
+        expected: the Keras model's probabilities for them, `(n, classes)`.
+
+    Returns:
+        Why there is no ONNX file, in a sentence; empty when there is one.
+    """
+    absent = [name for name in ("tf2onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
+    if absent:
+        return f"{' and '.join(absent)} not installed: pip install 'nasflow[onnx]'"
+    convert = [sys.executable, "-W", "ignore", "-m", "tf2onnx.convert"]
+    done = subprocess.run(
+        [*convert, "--saved-model", str(saved), "--output", str(target)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=False,
+    )
+    if done.returncode or not target.is_file():
+        target.unlink(missing_ok=True)
+        return f"tf2onnx failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    predicted = session.run(None, {session.get_inputs()[0].name: images})[0]
+    difference = float(np.abs(predicted - expected).max())
+    if not difference <= TOLERANCE:
+        target.unlink()
+        return f"the ONNX file predicted otherwise than the Keras model (by up to {difference:.3g})"
+    return ""

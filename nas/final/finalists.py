@@ -1,0 +1,147 @@
+"""Which networks are retrained, and the experiment that retrains them: a search over a given list."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.errors import SearchError
+from nas.experiment import Budget, Experiment, Part, SearchRules
+from nas.search.leaderboard import best_children
+from nas.search.record import Record
+from nas.search.search import RewardRule
+from nas.spaces import Architecture, parse_architecture
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """One network that is retrained at every point of the grid.
+
+    Attributes:
+        architecture: what it is.
+        overrides: recipe fields that the search's controller decided for it.
+        baseline: whether it is the hand-made baseline; the fields below are then empty.
+        place: on the search's leaderboard, from 1.
+        seed, child: the search and the child that found it.
+        reward, score: of that child: a proxy, measured in the search's short training.
+    """
+
+    architecture: Architecture
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    baseline: bool = False
+    place: int | None = None
+    seed: int | None = None
+    child: int | None = None
+    reward: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One training of the finals: a finalist at a point of the grid.
+
+    Attributes:
+        finalist: what is trained.
+        point: values of the grid's fields.
+    """
+
+    finalist: Finalist
+    point: Mapping[str, Any]
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """Recipe fields of this training; the grid has the last word."""
+        return {**self.finalist.overrides, **self.point}
+
+
+def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalist]:
+    """The best `final.top` architectures over all repeats, then the baseline if there is one.
+
+    Args:
+        experiment: whose search it was.
+        records: of its seeds.
+
+    Raises:
+        SearchError: no child of the search ended well.
+    """
+    rule: RewardRule = experiment.reward.make("reward")
+    found = [
+        Finalist(
+            architecture=child.proposal.architecture,
+            overrides=dict(child.proposal.overrides),
+            place=place,
+            seed=record.definition["seed"],
+            child=child.number,
+            reward=child.result.reward,
+            score=rule.score(child.result),
+        )
+        for place, (record, child) in enumerate(best_children(records, experiment.final.top), start=1)
+        if child.result is not None
+    ]
+    if not found:
+        children = sum(record.count() for record in records)
+        raise SearchError(
+            f"the search '{experiment.name}' has no successful child among {children}, so there is "
+            f"nothing to retrain: `nas status {experiment.name}` tells why they failed"
+        )
+    if experiment.final.baseline:
+        found.append(Finalist(parse_architecture(experiment.final.baseline), baseline=True))
+    return found
+
+
+def grid(experiment: Experiment) -> list[dict[str, Any]]:
+    """The points of `final.grid`: every combination of its values, in the order of the file.
+
+    Zoph & Le (2017, §4.1) try learning rate, weight decay, batch-norm epsilon and the epoch at which
+    the learning rate decays.
+    """
+    names = list(experiment.final.grid)
+    return [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*(experiment.final.grid[name] for name in names))
+    ]
+
+
+def entries(experiment: Experiment, found: Sequence[Finalist]) -> list[Entry]:
+    """All trainings of the finals: each finalist, the baseline too, at each point of the grid."""
+    return [Entry(finalist, point) for finalist in found for point in grid(experiment)]
+
+
+def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Experiment:
+    """The experiment that trains `trainings` in one round: a search over a list, named `NAME.final`.
+
+    Its recipe is the search's with `final.recipe` in place of its own fields; what the controller
+    decided for an architecture, and the grid, stand above both. A time limit grows with the number of
+    epochs.
+    """
+    recipe = {**experiment.recipe.model_dump(), **experiment.final.recipe}
+    listed = [
+        {"architecture": entry.finalist.architecture.text(), "overrides": entry.overrides}
+        for entry in trainings
+    ]
+    workers = experiment.workers
+    if workers.time_limit_minutes is not None:
+        longest = max(_epochs(experiment, {**recipe, **entry.overrides}) for entry in trainings)
+        factor = max(1.0, longest / _epochs(experiment, experiment.recipe.model_dump()))
+        limit = workers.time_limit_minutes * factor
+        workers = workers.model_copy(update={"time_limit_minutes": limit})
+    return experiment.model_copy(
+        update={
+            "name": f"{experiment.name}.final",
+            "controller": Part(name="list", entries=listed),  # type: ignore[call-arg]
+            "recipe": Part(**recipe),
+            "search": SearchRules(children_per_round=len(trainings), duplicates="train"),
+            "budget": Budget(children=len(trainings)),
+            "workers": workers,
+            "beside": "",
+            "seed": experiment.final.seed,
+            "repeats": (),
+        }
+    )
+
+
+def _epochs(experiment: Experiment, recipe: Mapping[str, Any]) -> float:
+    """Epochs of a recipe, 1 for a recipe that knows none."""
+    return float(getattr(experiment.built_recipe(recipe), "epochs", 1))
