@@ -258,14 +258,18 @@ def pooled_values(layer: Layer, size: tuple[int, int]) -> tuple[Fraction, ...]:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 3), (3, 5), (6, 6)])
-def test_poolings_are_equal_exactly_when_they_compute_the_same(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("heights", [[1, 3, 5], [3, 5]])
+@pytest.mark.parametrize("widths", [[1, 3, 7], [7, 3]])
+def test_poolings_are_equal_exactly_when_they_compute_the_same(
+    size: tuple[int, int], heights: list[int], widths: list[int]
+) -> None:
     space = ConvSpace(
         depth=1,
         image_size=size,
         strides=[1, 2, 3],
         layer_types=["conv", "avg_pool", "max_pool"],
-        filter_heights=[1, 3, 5],
-        filter_widths=[1, 3, 7],
+        filter_heights=heights,
+        filter_widths=widths,
         filters=[8],
     )
     types = space.layer_types
@@ -287,9 +291,9 @@ def test_poolings_are_equal_exactly_when_they_compute_the_same(size: tuple[int, 
 
 
 def test_an_average_of_single_places_is_written_as_maximum_and_found_again_without_it() -> None:
-    space = ConvSpace(depth=1, image_size=1, layer_types=["conv", "avg_pool"])
-    net = space.decode(tokens_for(space, 1, layer1_layer_type="avg_pool", layer1_filter_height=7), 1)
-    assert str(net) == "conv:max1x1@0"
+    space = ConvSpace(depth=1, image_size=1, filter_heights=[3, 5], layer_types=["conv", "avg_pool"])
+    net = space.decode(tokens_for(space, 1, layer1_layer_type="avg_pool", layer1_filter_height=5), 1)
+    assert str(net) == "conv:max3x1@0"
     assert space.decode(space.encode(net), 1) == net
 
 
