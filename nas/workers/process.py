@@ -72,9 +72,8 @@ def fresh_processes(preload: Sequence[str]) -> context.ForkServerContext:
     The first call in a process decides what its forkserver preloads.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     made = _Context()
-    made.set_forkserver_preload(["nas.workers.process", *preload])
+    made.set_forkserver_preload(["nas.workers.quiet", "nas.workers.process", *preload])
     return made
 
 
