@@ -83,7 +83,7 @@ def logits(network: keras.Model) -> keras.Model:
 
     The loss is computed from logits: probabilities have already lost digits.
     """
-    return keras.Model(network.inputs, network.get_layer("logits").output, name="to_logits")
+    return keras.Model(network.input, network.get_layer("logits").output, name="to_logits")
 
 
 class Trainee(keras.Model):  # type: ignore[misc]
