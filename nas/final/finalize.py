@@ -216,7 +216,7 @@ def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
     """One final as JSON: what it is, where it came from, how it was trained and what it reached."""
     finalist, result = one.entry.finalist, one.result
     recipe = {**derived.recipe.model_dump(), **one.entry.overrides}
-    defaults = getattr(derived.built_recipe(recipe), "to_json", dict)()
+    defaults: dict[str, Any] = getattr(derived.built_recipe(recipe), "to_json", dict)()
     return {
         "number": one.child.number,
         "role": "baseline" if finalist.baseline else "candidate",
