@@ -1,4 +1,4 @@
-"""Adam, for a controller's few thousand parameters."""
+"""Adam, the optimiser of the controllers."""
 
 from __future__ import annotations
 
@@ -7,76 +7,72 @@ from typing import Any
 
 import numpy as np
 
+from nas.controllers.lstm import Array
+from nas.controllers.parameters import copied, fitting
 from nas.errors import InputError
-
-Parameters = dict[str, np.ndarray]
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) on a dictionary of arrays, which it changes in place.
+    """Minimises by Adam (Kingma & Ba, 2015, algorithm 1).
+
+    With g the gradient at step t: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
+    θ ← θ − α · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε).
+
+    Attributes:
+        step: t, the number of updates made.
 
     Args:
-        parameters: what is trained.
-        learning_rate: step size.
-        beta_1, beta_2: decay of the first and second moment.
-        epsilon: added to the root of the second moment.
+        parameters: the arrays to update, in place.
+        learning_rate: α. The paper of Adam recommends 1e-3; Zoph & Le (2017, §4.1) use 6e-4.
+        beta_1, beta_2, epsilon: as Adam's paper recommends.
     """
 
     def __init__(
         self,
-        parameters: Parameters,
+        parameters: Mapping[str, Array],
         learning_rate: float,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
     ) -> None:
-        if not 0.0 < learning_rate < np.inf:
-            raise InputError(f"learning_rate must be a positive number. Received: {learning_rate}")
-        self.parameters = parameters
         self.learning_rate = learning_rate
-        self.betas = (beta_1, beta_2)
-        self.epsilon = epsilon
-        self.steps = 0
-        self.first = {name: np.zeros_like(value) for name, value in parameters.items()}
-        self.second = {name: np.zeros_like(value) for name, value in parameters.items()}
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.step = 0
+        self._parameters = parameters
+        self._mean = {name: np.zeros_like(array) for name, array in parameters.items()}
+        self._square = {name: np.zeros_like(array) for name, array in parameters.items()}
 
-    def apply(self, gradient: Mapping[str, np.ndarray]) -> None:
-        """One step down the gradient."""
-        self.steps += 1
-        beta_1, beta_2 = self.betas
-        rate = self.learning_rate * np.sqrt(1.0 - beta_2**self.steps) / (1.0 - beta_1**self.steps)
-        epsilon = self.epsilon * np.sqrt(1.0 - beta_2**self.steps)  # as written in algorithm 1
-        for name, parameter in self.parameters.items():
-            first, second, slope = self.first[name], self.second[name], gradient[name]
-            first *= beta_1
-            first += (1.0 - beta_1) * slope
-            second *= beta_2
-            second += (1.0 - beta_2) * slope**2
-            parameter -= rate * first / (np.sqrt(second) + epsilon)
-
-    def state(self) -> dict[str, Any]:
-        """Parameters, moments and step, as copies."""
-        arrays = {"parameters": self.parameters, "first": self.first, "second": self.second}
-        copied = {key: {name: a.copy() for name, a in group.items()} for key, group in arrays.items()}
-        return {**copied, "steps": self.steps}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes up a state.
+    def apply(self, gradient: Mapping[str, Array]) -> None:
+        """One step down `gradient`.
 
         Raises:
-            InputError: an array is missing or of another shape; nothing is changed then.
+            InputError: it doesn't fit the parameters or isn't finite; nothing was changed.
         """
-        groups = {"parameters": self.parameters, "first": self.first, "second": self.second}
-        for key, group in groups.items():
-            if set(state[key]) != set(group):
-                raise InputError(f"the controller's state holds other {key} than this controller has")
-            for name, own in group.items():
-                if np.shape(state[key][name]) != own.shape:
-                    raise InputError(
-                        f"the controller's state doesn't fit: {name} has shape {np.shape(state[key][name])}, "
-                        f"expected {own.shape}"
-                    )
-        for key, group in groups.items():
-            for name, own in group.items():
-                own[...] = state[key][name]
-        self.steps = int(state["steps"])
+        checked = fitting(gradient, self._parameters, "the gradient's arrays")
+        self.step += 1
+        mean_scale = 1.0 / (1.0 - self.beta_1**self.step)
+        square_scale = 1.0 / (1.0 - self.beta_2**self.step)
+        for name, parameter in self._parameters.items():
+            g, mean, square = checked[name], self._mean[name], self._square[name]
+            mean += (1.0 - self.beta_1) * (g - mean)
+            square += (1.0 - self.beta_2) * (g * g - square)
+            denominator = np.sqrt(square * square_scale) + self.epsilon
+            parameter -= self.learning_rate * mean_scale * mean / denominator
+
+    def state(self) -> dict[str, Any]:
+        """Step and moments; changing the parameters further doesn't change it."""
+        return {"step": self.step, "mean": copied(self._mean), "square": copied(self._square)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up a `state()`.
+
+        Raises:
+            InputError: it doesn't fit the parameters; nothing was changed.
+        """
+        try:
+            step, mean, square = int(state["step"]), state["mean"], state["square"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"the state has no whole state of Adam: {error!r}") from error
+        mean = fitting(mean, self._parameters, "the state's means of gradients")
+        square = fitting(square, self._parameters, "the state's means of squared gradients")
+        self.step, self._mean, self._square = step, mean, square

@@ -96,9 +96,19 @@ class Controller(ABC):
         Raises:
             InputError: the state doesn't fit this controller.
         """
-        self.random.bit_generator.state = state["random"]
-        self.proposed = int(state["proposed"])
-        self.updates = int(state["updates"])
+        try:
+            self.random.bit_generator.state = state["random"]
+            self.proposed, self.updates = int(state["proposed"]), int(state["updates"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"this is no state of a {type(self).__name__}: {error!r}") from error
+
+    def _next(self, depth: int, tokens: Tokens, log_probability: float) -> Proposal:
+        """The next proposal, counted, of what `tokens` write down."""
+        architecture, overrides = self.space.decode(tokens, depth), self.space.overrides(tokens, depth)
+        self.proposed += 1
+        return Proposal(
+            self.proposed - 1, depth, tokens, architecture, overrides, log_probability, self.updates
+        )
 
 
 Gradient = dict[str, np.ndarray]

@@ -1,41 +1,62 @@
-"""REINFORCE: the policy gradient of Zoph & Le (2017), with a moving average of rewards as baseline."""
+"""REINFORCE, the controller of Zoph & Le (2017)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nas.controllers.adam import Adam
-from nas.controllers.controller import Gradient, PolicyGradientController, State, Told, rewards_of
-from nas.controllers.lstm_policy import LstmPolicy, Rollout
+from nas.controllers.controller import Gradient, PolicyGradientController, State, Told
+from nas.controllers.lstm import Array
+from nas.controllers.lstm_policy import LstmPolicy
+from nas.controllers.options import fraction, positive, whole
+from nas.controllers.told import in_order, reward_statistics
 from nas.errors import InputError
 from nas.evaluation import Proposal
 from nas.spaces import Space
 
 
 class Reinforce(PolicyGradientController):
-    """An LSTM policy that learns by `1/m Σ_k ∇ log P(a_k) (R_k - b)` (Zoph & Le 2017, §3.2).
+    """Learns a policy by REINFORCE (Williams, 1992; Zoph & Le, 2017, §3.2).
 
-    The baseline b is an exponential moving average of earlier rewards: an advantage is formed with
-    the average *before* its own batch enters it, so that the gradient stays unbiased. What the
-    policy learns from are the tokens as sampled, not the repaired architecture.
+    Minimises, over the m architectures of an update with rewards R_k and entropies H_k,
 
-    Differs from the paper, which leaves open: the decay of the baseline, and its start (the mean of
-    the first batch's rewards, so that the first update already compares).
+        −(1/m) Σ_k (R_k − b) log P(tokens_k) − entropy_weight · (1/m) Σ_k H_k
+
+    by Adam, one step for each update, from the tokens as sampled (not as repaired). b is the exponential
+    moving average of all rewards before this update: each, in the order of the proposals' numbers, moves
+    it by b ← decay · b + (1 − decay) · R. The first update has no rewards before it: its b is the mean of
+    its own, and that is where the average begins (a zero would praise whatever came first).
+
+    A parameter server's replica calls `gradient` and sends the result away; `learn` applies it here.
+
+    Statistics of an update: `reward/mean`, `reward/best`; `baseline`, the b that was used;
+    `advantage/mean` and `advantage/std` (of the population) of R − b; `entropy`, mean of H_k in nats for
+    an architecture, which grows with the depth; `log_probability/mean` under the parameters before the
+    step; `gradient_norm`, Euclidean over all parameters.
+
+    Differs from the paper: nothing known. It doesn't state the decay, nor an entropy term (0 here).
 
     Args:
-        space: the search space.
-        seed: for the initial weights and all sampling.
-        units: size of each LSTM layer (35; appendix A).
-        layers: number of LSTM layers (2; appendix A).
-        init_scale: weights start uniform in ±this (0.08; appendix A).
-        learning_rate: of Adam (6e-4; appendix A).
-        baseline_decay: weight of the old average when a batch's mean reward enters it.
-        entropy_weight: times the entropy of the whole token string (nats) is added to the objective
-            (none in the paper).
+        space: what is searched.
+        seed: for the first parameters and all samples.
+        units, layers: of the LSTM (§4.1).
+        init_scale: parameters begin uniformly in ± this (§4.1).
+        learning_rate: of Adam (§4.1: 6e-4 on CIFAR-10; §4.2: 5e-4 on Penn Treebank).
+        baseline_decay: from 0 (the last reward alone) to below 1.
+        entropy_weight: how much a nat of entropy is worth in rewards.
+
+    Raises:
+        InputError: an option is not allowed, or the space's steps can't share parameters.
+
+    Example:
+        >>> from nas.spaces.conv import ConvSpace
+        >>> controller = Reinforce(ConvSpace(depth=2), seed=1)
+        >>> [proposal.number for proposal in controller.propose(2)]
+        [0, 1]
     """
 
     def __init__(
@@ -51,85 +72,71 @@ class Reinforce(PolicyGradientController):
         entropy_weight: float = 0.0,
     ) -> None:
         super().__init__(space, seed=seed)
-        if units < 1 or layers < 1 or not init_scale > 0:
-            raise InputError(
-                "an LSTM needs units ≥ 1, layers ≥ 1 and init_scale > 0. "
-                f"Received: units={units}, layers={layers}, init_scale={init_scale}"
-            )
-        if not 0.0 <= baseline_decay < 1.0:
-            raise InputError(f"baseline_decay must lie in 0…1 (not 1). Received: {baseline_decay}")
-        if not 0.0 <= entropy_weight < np.inf:
-            raise InputError(f"entropy_weight must be at least 0. Received: {entropy_weight}")
-        depth = space.depth
-        depths = sorted({depth.start, depth.start + depth.grow, depth.stop or depth.start})
         self.policy = LstmPolicy(
-            [space.steps(each) for each in depths],
-            units=units,
-            layers=layers,
-            init_scale=init_scale,
+            space,
+            layers=whole("layers", layers),
+            units=whole("units", units),
+            init_scale=positive("init_scale", init_scale),
             random=self.random,
         )
-        self.optimizer = Adam(self.policy.parameters, learning_rate)
-        self.baseline_decay = baseline_decay
-        self.entropy_weight = entropy_weight
+        self._optimizer = Adam(self.policy.parameters, positive("learning_rate", learning_rate))
+        self._decay = fraction("baseline_decay", baseline_decay)
+        self._entropy_weight = positive("entropy_weight", entropy_weight, zero=True)
         self.baseline: float | None = None
+        """The moving average of all rewards so far; None before the first update."""
 
     def propose(self, count: int) -> list[Proposal]:
         depth = self.space.depth.at(self.proposed)
-        rollout = self.policy.sample(self.space.steps(depth), count, self.random)
+        walk = self.policy.sample(depth, count, self.random)
         return [
-            self._proposal(depth, tokens, float(log))
-            for tokens, log in zip(rollout.strings(), rollout.log_probabilities, strict=True)
+            self._next(depth, tokens, float(log_probability))
+            for tokens, log_probability in zip(walk.tokens, walk.log_probabilities, strict=True)
         ]
 
     def gradient(self, told: Told) -> tuple[Gradient, dict[str, float]]:
-        ordered = sorted(told, key=lambda pair: pair[0].number)
-        rewards = rewards_of(ordered)
-        rollouts = self._rollouts([proposal for proposal, _ in ordered])  # may refuse: nothing changed yet
+        proposals, rewards = in_order(told)
+        walks = self.policy.follow([(proposal.depth, proposal.tokens) for proposal in proposals])
         baseline = float(rewards.mean()) if self.baseline is None else self.baseline
         advantages = rewards - baseline
-        gradient = {name: np.zeros_like(value) for name, value in self.policy.parameters.items()}
-        entropies, logs = np.zeros(len(rewards)), np.zeros(len(rewards))
-        for rows, rollout in rollouts:
-            part = self.policy.backward(
-                rollout,
-                of_log=-advantages[rows] / len(rewards),
-                of_entropy=np.full(len(rows), -self.entropy_weight / len(rewards)),
-            )
-            for name, value in part.items():
-                gradient[name] += value
-            entropies[rows], logs[rows] = rollout.entropies, rollout.log_probabilities
-        decay = self.baseline_decay
-        self.baseline = decay * baseline + (1.0 - decay) * float(rewards.mean())
-        return gradient, {
-            "reward/mean": float(rewards.mean()),
-            "reward/best": float(rewards.max()),
+        gradient = self.policy.gradient(
+            walks,
+            d_log_probabilities=-advantages / len(rewards),
+            d_entropies=np.full(len(rewards), -self._entropy_weight / len(rewards)),
+        )
+        self._move_baseline(rewards)
+        statistics = reward_statistics(rewards) | {
             "baseline": baseline,
             "advantage/mean": float(advantages.mean()),
             "advantage/std": float(advantages.std()),
-            "entropy": float(entropies.mean()),
-            "log_probability/mean": float(logs.mean()),
-            "gradient_norm": float(np.sqrt(sum(float((g**2).sum()) for g in gradient.values()))),
+            "entropy": float(walks.entropies.mean()),
+            "log_probability/mean": float(walks.log_probabilities.mean()),
+            "gradient_norm": math.sqrt(sum(float((array**2).sum()) for array in gradient.values())),
         }
+        return gradient, statistics
+
+    def _move_baseline(self, rewards: Array) -> None:
+        if self.baseline is None:
+            self.baseline = float(rewards.mean())
+            return
+        for reward in rewards.tolist():
+            self.baseline = self._decay * self.baseline + (1.0 - self._decay) * reward
 
     def apply(self, gradient: Mapping[str, np.ndarray]) -> None:
-        self.optimizer.apply(gradient)
+        self._optimizer.apply(gradient)
         self.updates += 1
 
-    def _rollouts(self, proposals: Sequence[Proposal]) -> list[tuple[list[int], Rollout]]:
-        """The proposals' rows and rollouts under the present policy, one group for each depth."""
-        rows = sorted(range(len(proposals)), key=lambda row: proposals[row].depth)
-        groups = []
-        for depth, members in groupby(rows, key=lambda row: proposals[row].depth):
-            chosen = list(members)
-            steps = self.space.steps(depth)
-            groups.append((chosen, self.policy.read(steps, [proposals[row].tokens for row in chosen])))
-        return groups
-
     def state(self) -> State:
-        return {**super().state(), "optimizer": self.optimizer.state(), "baseline": self.baseline}
+        return super().state() | {
+            "baseline": self.baseline,
+            "parameters": self.policy.state(),
+            "optimizer": self._optimizer.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.optimizer.restore(state["optimizer"])
-        self.baseline = None if state["baseline"] is None else float(state["baseline"])
+        missing = {"baseline", "parameters", "optimizer"} - state.keys()
+        if missing:
+            raise InputError(f"this is no state of a Reinforce: '{min(missing)}' is missing")
         super().restore(state)
+        self.policy.restore(state["parameters"])
+        self._optimizer.restore(state["optimizer"])
+        self.baseline = state["baseline"]
