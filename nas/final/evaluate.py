@@ -174,7 +174,7 @@ def _touch(
     for one in (final["winner"], final["baseline"]):
         if one is not None and sha256(models / one["model"]) != one["sha256"]:
             raise InputError(
-                f"{models / one['model']} is not the model that final.json names (another SHA-256): "
+                f"{models / one['model']} is not the model that won (another SHA-256): "
                 f"`nas finalize {experiment.name}` or `dvc checkout` brings it back"
             )
     touches = kept["touches"] + 1

@@ -121,7 +121,7 @@ def test_a_search_without_a_finished_round_has_tables_without_rows(searched: Sea
 
 
 def test_metrics_count_failures_and_name_the_best(tmp_path: Path, searched: Searched) -> None:
-    experiment = tiny_experiment(tmp_path, reward__power=3)
+    experiment = tiny_experiment(tmp_path, reward={"name": "accuracy", "power": 3})
     records = [
         searched(1, [[(A, 0.5), (B, None)]]),
         searched(2, [[(A, 0.9)], [(A, 0.1)]]),

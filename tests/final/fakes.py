@@ -1,0 +1,103 @@
+"""Stand-ins for searches and trainings of finals, without Keras."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.controllers.controller import Controller, Told
+from nas.evaluation import ChildResult, Proposal, Status
+from nas.spaces import Space, architecture_from_json, parse_architecture
+
+SCORES = {
+    "conv:3x3x4@0": 0.9,
+    "conv:3x3x8@0": 0.8,
+    "conv:1x3x8@0": 0.7,
+    "conv:3x1x4@0": 0.6,
+    "resnet:8x1x1": 0.99,
+}
+"""Accuracy of each architecture in the search; in the finals their order is another (see `train`)."""
+
+
+class Given(Controller):
+    """Proposes the architectures of SCORES that lie in the space, over and over."""
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        super().__init__(space, seed=seed)
+        self._texts = [text for text in SCORES if text.startswith("conv")]
+
+    def propose(self, count: int) -> list[Proposal]:
+        begin = self.proposed
+        self.proposed += count
+        return [
+            Proposal(number, 1, (), parse_architecture(self._texts[number % len(self._texts)]))
+            for number in range(begin, begin + count)
+        ]
+
+    def learn(self, told: Told) -> dict[str, float]:
+        self.updates += 1
+        return {"reward/mean": 0.0}
+
+
+def train(job: Mapping[str, Any]) -> dict[str, Any]:
+    """In a search the accuracy of SCORES; in finals one minus it (0.95 for the baseline), and a file.
+
+    The recipe's learning rate shifts the accuracy of finals: 0.2 is worth 0.01 more than 0.1. Each
+    final notes its architecture in `trainings.log` at the workspace's root. A learning rate of 0.9
+    diverges in finals.
+    """
+    text = architecture_from_json(job["architecture"]).text()
+    accuracy, files = SCORES[text], {}
+    if job["folder"]:
+        folder = Path(job["folder"])
+        note(folder.parents[3], text)
+        rate = float(job["recipe"].get("learning_rate", 0.1))
+        if rate == 0.9:
+            return ChildResult(Status.DIVERGED, seed=job["seed"], message="the loss was nan").to_json()
+        accuracy = (0.95 if text.startswith("resnet") else 1 - accuracy) + rate / 10
+        folder.mkdir(parents=True)
+        model = folder / "model.keras"
+        model.write_text(f"{text} {rate}")
+        files = {"model": str(model)}
+    history = ({"val_accuracy": accuracy},)
+    return ChildResult(Status.OK, history, parameters=1000, seed=job["seed"], files=files).to_json()
+
+
+def note(root: Path, text: str) -> None:
+    with (root / "trainings.log").open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(text + "\n")
+
+
+def trainings(root: Path) -> list[str]:
+    """The architectures of all trainings of finals so far, sorted."""
+    log = root / "trainings.log"
+    return sorted(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else []
+
+
+class Apart:
+    """Answers in place of `run_apart`: no model is really measured or exported."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, function: str, job: Mapping[str, Any], *_: object) -> Any:
+        self.jobs.append((function, dict(job)))
+        if function.endswith("export"):
+            return {
+                "keras": "model.keras",
+                "saved_model": "saved_model",
+                "onnx": None,
+                "onnx_missing": "fake",
+            }
+        confusion = [[0] * 10 for _ in range(10)]
+        for label in range(10):
+            confusion[label][label] = 29
+            confusion[label][(label + 1) % 10] = 1
+        return {"examples": 300, "accuracy": 290 / 300, "confusion": confusion}
+
+    def measured(self) -> Sequence[str]:
+        """The models that were measured on the test data, by file name."""
+        return [Path(job["model"]).name for function, job in self.jobs if function.endswith("evaluate")]

@@ -1,0 +1,153 @@
+"""The test data is touched once for each winner, and every touch is counted."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections import Counter
+from typing import Any
+
+import pytest
+from scipy.stats import binomtest
+
+from nas.errors import InputError
+from nas.final import evaluate as module
+from nas.final.evaluate import evaluate, rank_correlation, wilson
+from nas.final.finalize import finalize
+from tests.final.conftest import Searched
+from tests.final.fakes import Apart
+
+
+def test_winner_and_baseline_are_tested_once_however_often_one_asks(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    first = evaluate(experiment, workspace)
+    assert evaluate(experiment, workspace) == first
+    assert apart.measured() == ["model.keras", "baseline.keras"]
+    assert first["test"]["touches"] == 1
+    assert first["test"]["images"] == 300
+    assert first["test"]["winner"]["accuracy"] == first["test"]["baseline"]["accuracy"] == 290 / 300
+
+
+def test_another_touch_must_be_asked_for_and_counts(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    assert evaluate(experiment, workspace, again=True)["test"]["touches"] == 2
+    assert evaluate(experiment, workspace)["test"]["touches"] == 2
+
+
+def test_a_touch_that_was_cut_short_counts(
+    searched: Searched, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_apart", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(experiment, workspace)
+    monkeypatch.setattr(module, "run_apart", apart)
+    assert evaluate(experiment, workspace)["test"]["touches"] == 2
+
+
+def test_the_count_of_touches_outlives_new_finals_with_the_same_winner(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    shutil.rmtree(workspace.models("tiny"))  # as DVC does before it runs the stage again
+    finalize(experiment, workspace)
+    assert evaluate(experiment, workspace)["test"]["touches"] == 1
+    assert len(apart.measured()) == 2
+
+
+def test_a_clone_without_live_records_can_test_the_winner(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    assert evaluate(experiment, workspace)["test"]["touches"] == 1
+
+
+def test_what_was_measured_is_written_for_people_and_for_dvc(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    result = evaluate(experiment, workspace)
+    folder = workspace.reports("tiny") / "evaluation"
+    assert json.loads((folder / "evaluation.json").read_text()) == result
+    numbers = json.loads((folder / "metrics.json").read_text())
+    assert numbers["test_accuracy"] == numbers["baseline_test_accuracy"] == 290 / 300
+    assert numbers["test_accuracy_low"] < numbers["test_accuracy"] < numbers["test_accuracy_high"]
+    assert numbers["test_touches"] == 1
+    with (folder / "confusion.csv").open() as file:
+        pairs = Counter((row["actual"], row["predicted"]) for row in csv.DictReader(file))
+    assert pairs.total() == 300
+    assert pairs["0", "0"] == 29
+    assert pairs["9", "0"] == 1
+
+
+def test_a_model_that_is_not_the_one_that_won_is_not_tested(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    folder = finalize(experiment, workspace)
+    (folder / "model.keras").write_text("another")
+    with pytest.raises(InputError, match="not the model that won"):
+        evaluate(experiment, workspace)
+    assert apart.measured() == []
+
+
+def test_data_that_changed_since_the_finals_is_refused(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    folder = finalize(experiment, workspace)
+    final = json.loads((folder / "final.json").read_text())
+    (folder / "final.json").write_text(json.dumps({**final, "data_digest": "another"}))
+    with pytest.raises(InputError, match="trained on other data"):
+        evaluate(experiment, workspace)
+
+
+def test_without_finals_there_is_nothing_to_test(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    with pytest.raises(InputError, match="nas finalize tiny"):
+        evaluate(experiment, workspace)
+
+
+@pytest.mark.parametrize(("correct", "examples"), [(0, 10), (10, 10), (290, 300), (9412, 10000)])
+def test_the_interval_is_wilsons(correct: int, examples: int) -> None:
+    oracle = binomtest(correct, examples).proportion_ci(0.95, method="wilson")
+    assert wilson(correct, examples) == pytest.approx((oracle.low, oracle.high), abs=1e-12)
+
+
+def trained(text: str, reward: float, score: float | None, role: str = "candidate") -> dict[str, Any]:
+    search = {"reward": reward} if role == "candidate" else None
+    return {"architecture": text, "role": role, "score": score, "search": search}
+
+
+def test_rank_correlation_takes_each_architectures_best_final_and_neither_baseline_nor_failures() -> None:
+    found = rank_correlation(
+        [
+            trained("a", 0.1, 0.5),
+            trained("a", 0.1, 0.9),  # its best: the order by it is c, b, a
+            trained("b", 0.2, 0.8),
+            trained("c", 0.3, 0.7),
+            trained("d", 0.4, None),
+            trained("resnet", 0.0, 0.99, "baseline"),
+        ]
+    )
+    assert found == {"kendall_tau": pytest.approx(-1.0), "n": 3, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("finals", "reason"),
+    [
+        ([trained("a", 0.1, 0.5)], "1 ended well"),
+        ([trained("a", 0.1, 0.5), trained("b", 0.1, 0.6)], "all rewards of the search are equal"),
+        ([trained("a", 0.1, 0.5), trained("b", 0.2, 0.5)], "all scores of the finals are equal"),
+    ],
+)
+def test_a_rank_correlation_that_is_undefined_says_why(finals: list[dict[str, Any]], reason: str) -> None:
+    found = rank_correlation(finals)
+    assert found["kendall_tau"] is None
+    assert reason in found["reason"]
