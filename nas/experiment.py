@@ -167,14 +167,22 @@ class Experiment(_Strict):
             data_digest: digest of the prepared data.
             threads: CPU threads of each child (two threads round otherwise than one).
         """
-        dump = self.model_dump(mode="json")
-        return {
-            **{key: dump[key] for key in ("space", "controller", "recipe", "reward", "evaluator", "search")},
+        parts = {
+            key: plugins.with_defaults(key, getattr(self, key).model_dump())
+            for key in ("space", "controller", "recipe", "reward")
+        }
+        parts["controller"].pop("seed", None)  # given to it by the search, whose own stands below
+        definition = {
+            **parts,
+            "evaluator": self.evaluator.model_dump(),
+            "search": self.search.model_dump(),
             "data": {"name": self.data.name, "digest": data_digest},
             "seed": self.seed,
             "threads": threads,
             "semantics": SEMANTICS,
         }
+        plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
+        return plain
 
 
 def fingerprint(definition: Mapping[str, Any]) -> str:

@@ -99,3 +99,17 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
         return cls(**{name: value for name, value in given.items() if takes_any or name in named}, **rest)
     except (TypeError, ValueError) as error:
         raise InputError(f"{kind} '{options['name']}': {error}") from error
+
+
+def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` (with `name`) and beside them the defaults of all that they leave out.
+
+    So a default that is written out, or one that a later version changes, is told from another value.
+    """
+    parameters = inspect.signature(find(kind, str(options["name"]))).parameters
+    defaults = {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
+    return {**defaults, **options}

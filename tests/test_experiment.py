@@ -247,6 +247,21 @@ def test_the_order_of_keys_in_the_file_does_not_matter(tmp_path: Path) -> None:
     assert digest_of(load(turned, {"controller": {"name": "list"}})) == digest_of(loaded(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"controller": {"name": "reinforce", "baseline_decay": 0.95, "units": 35}},
+        {"recipe__momentum": 0.9, "controller": {"name": "reinforce"}},
+        {"reward": {"name": "accuracy", "window": 5}, "controller": {"name": "reinforce"}},
+        {"space__strides": [], "controller": {"name": "reinforce"}},
+    ],
+)
+def test_a_default_that_is_written_out_is_the_same_search(tmp_path: Path, settings: dict[str, Any]) -> None:
+    assert digest_of(loaded(tmp_path, **settings)) == digest_of(
+        loaded(tmp_path, controller={"name": "reinforce"})
+    )
+
+
 def test_a_fingerprint_is_the_same_in_every_process_and_release() -> None:
     """Records on users' disks are found by it."""
     assert fingerprint({"space": {"name": "conv", "depth": 4}, "seed": 1}) == "a4f734c19b745c9b"
