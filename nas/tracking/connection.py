@@ -133,6 +133,9 @@ def connect(workspace: Workspace, uri: str | None = None) -> Connection:
     """Opens the store `uri`, else that of `MLFLOW_TRACKING_URI`, else SQLite in the workspace.
 
     A new SQLite store gets its tables here, in one process, before anybody else uses it.
+
+    Raises:
+        TemporaryError: the folder of a SQLite store can't be made.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _SQLITE + str(workspace.tracking / "mlflow.db")
     for name, value in QUIET.items():
@@ -142,7 +145,10 @@ def connect(workspace: Workspace, uri: str | None = None) -> Connection:
     artifacts = None
     if uri.startswith(_SQLITE):
         folder = Path(uri.removeprefix(_SQLITE)).resolve().parent
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TemporaryError(f"MLflow's folder {folder} can't be made: {error}") from error
         artifacts = (folder / "artifacts").as_uri()
     return Connection(MlflowClient(uri), without_password(uri), artifacts)
 
@@ -169,7 +175,7 @@ def explained(what: str) -> Iterator[None]:
     except Exception as error:
         from mlflow.exceptions import MlflowException  # imported late: `connect` sets what it reads
 
-        if not isinstance(error, MlflowException | OSError):
+        if not isinstance(error, MlflowException):
             raise
         raise TemporaryError(f"{what}: {sentence(error)}") from error
 
@@ -177,5 +183,14 @@ def explained(what: str) -> Iterator[None]:
 def sentence(error: Exception) -> str:
     """The first line of an error without passwords, of a length that fits a warning."""
     lines = str(error).strip().splitlines()
-    text = without_password(lines[0]) if lines else type(error).__name__
+    text = lines[0] if lines else type(error).__name__
+    request, failed, _ = text.partition(" failed with exception ")
+    if failed:  # urllib3 nests three errors in one line; the innermost says what happened
+        text = f"{request} failed: {_origin(error)}"
+    text = without_password(text)
     return text if len(text) <= 240 else text[:239] + "…"
+
+
+def _origin(error: BaseException) -> BaseException:
+    cause = error.__cause__ or error.__context__
+    return error if cause is None else _origin(cause)

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,14 @@ def _register_model(
     to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: Prepared
 ) -> str:
     import keras
-    import mlflow.keras
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model, infer_signature
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)  # its own, at import
+        import mlflow.keras
+        import mlflow.pyfunc
+        from mlflow.models import Model, infer_signature
 
     model = keras.saving.load_model(weights, compile=False)
     images = np.array(data.split("validation")[0][:2])
@@ -76,8 +81,7 @@ def _register_model(
             f"{data.name}. Received: an output of shape {probabilities.shape}"
         )
     logged = to.client.create_logged_model(experiment_id, name, run_id)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = str(Path(scratch, "model"))
+    with tempfile.TemporaryDirectory() as folder:
         mlflow.keras.save_model(
             model,
             folder,
@@ -101,8 +105,8 @@ def _register_model(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"models:/{logged.model_id}"
-    made = to.client.create_model_version(name, source, run_id, model_id=logged.model_id)
+    # not `models:/ID`, which MLflow looks up in its global store instead of the client's
+    made = to.client.create_model_version(name, logged.artifact_location, run_id, model_id=logged.model_id)
     return str(made.version)
 
 
