@@ -19,7 +19,8 @@ from nas.final.apart import run_apart
 from nas.final.finalists import Entry, entries, final_experiment, finalists
 from nas.search.folders import replaced, write_json
 from nas.search.opening import open_search, read_record
-from nas.search.record import Child, Record
+from nas.search.record import Record
+from nas.search.rows import Child
 from nas.search.search import Listener, RewardRule, Search
 from nas.workspace import Workspace
 

@@ -1,0 +1,1 @@
+"""The loop sample → train → reward → update, and its record on disk."""

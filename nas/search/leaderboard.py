@@ -13,7 +13,8 @@ from nas.evaluation import Status
 from nas.experiment import Experiment
 from nas.search.folders import replaced, write_json
 from nas.search.opening import snapshot_path
-from nas.search.record import Child, Record
+from nas.search.record import Record
+from nas.search.rows import Child
 from nas.search.search import RewardRule
 from nas.workspace import Workspace
 

@@ -6,25 +6,22 @@ acted upon. What else shows a search (MLflow, the report, DVC's metrics) is made
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import json
-import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-import numpy as np
-
 import nas
-from nas.errors import InputError, RecordLockedError, SearchError
+from nas.errors import InputError, SearchError
 from nas.evaluation import ChildResult, Proposal
+from nas.search.lock import take_lock
+from nas.search.packing import pack, unpack
+from nas.search.rows import Child, Round
 
 SCHEMA = 1
 """Version of the tables; a record of another version is refused in a sentence."""
@@ -45,60 +42,6 @@ CREATE TABLE controller(only INTEGER PRIMARY KEY CHECK (only = 0), state TEXT NO
 CREATE TABLE projected(
     target TEXT NOT NULL, item TEXT NOT NULL, reference TEXT NOT NULL, PRIMARY KEY (target, item));
 """
-
-
-@dataclass(frozen=True)
-class Child:
-    """One row of the record: a proposal and what has become of it so far.
-
-    Attributes:
-        proposal: as the controller made it.
-        round: number of its round, from 0.
-        seed: of the child's randomness.
-        attempts: how often its training was begun.
-        slot: where it was begun last.
-        started_at, finished_at: seconds since the epoch (Unix time).
-        same_as: number of the child whose result it shares, if the search reuses results.
-        result: None while it has none.
-    """
-
-    proposal: Proposal
-    round: int
-    seed: int
-    attempts: int = 0
-    slot: str | None = None
-    started_at: float | None = None
-    finished_at: float | None = None
-    same_as: int | None = None
-    result: ChildResult | None = None
-
-    @property
-    def number(self) -> int:
-        return self.proposal.number
-
-    @property
-    def status(self) -> str:
-        """Status of the result, else `running` or `waiting`."""
-        if self.result is not None:
-            return str(self.result.status)
-        return "running" if self.started_at else "waiting"
-
-
-@dataclass(frozen=True)
-class Round:
-    """One round: proposals sampled together and the update that they led to.
-
-    Attributes:
-        policy_version: of the policy that sampled it.
-        statistics: of the update, by name; None while the round is open.
-        sampled_at, updated_at: Unix time.
-    """
-
-    number: int
-    policy_version: int
-    sampled_at: float
-    updated_at: float | None
-    statistics: Mapping[str, float] | None
 
 
 class Record:
@@ -147,7 +90,7 @@ class Record:
             RecordLockedError: another process holds it; the message names the process.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path.parent / "lock")
+        lock = take_lock(path.parent / "lock")
         try:
             if not path.exists():
                 fresh = path.with_suffix(".new")
@@ -279,7 +222,7 @@ class Record:
     def controller_state(self) -> dict[str, Any] | None:
         """The controller's last committed state; None before the first round."""
         rows = self._rows("SELECT state FROM controller")
-        return _unpack(json.loads(rows[0]["state"])) if rows else None
+        return unpack(json.loads(rows[0]["state"])) if rows else None
 
     def round(self, number: int) -> Round:
         return self._rounds("WHERE number = ?", (number,))[0]
@@ -387,40 +330,13 @@ class Record:
         return _Transaction(self._db, self._serial)
 
     def _put_state(self, state: Mapping[str, Any]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO controller VALUES (0, ?)", (json.dumps(_pack(state)),))
+        self._db.execute("INSERT OR REPLACE INTO controller VALUES (0, ?)", (json.dumps(pack(state)),))
 
     def _rounds(self, where: str, parameters: Iterable[Any] = ()) -> list[Round]:
-        return [
-            Round(
-                row["number"],
-                row["policy_version"],
-                row["sampled_at"],
-                row["updated_at"],
-                json.loads(row["statistics"]) if row["statistics"] else None,
-            )
-            for row in self._rows(f"SELECT * FROM rounds {where}", parameters)
-        ]
+        return [Round.from_row(row) for row in self._rows(f"SELECT * FROM rounds {where}", parameters)]
 
     def _children(self, where: str, parameters: Iterable[Any] = ()) -> list[Child]:
-        return [
-            Child(
-                proposal=Proposal.from_json(json.loads(row["proposal"])),
-                result=ChildResult.from_json(json.loads(row["result"])) if row["result"] else None,
-                **{
-                    name: row[name]
-                    for name in (
-                        "round",
-                        "seed",
-                        "attempts",
-                        "slot",
-                        "started_at",
-                        "finished_at",
-                        "same_as",
-                    )
-                },
-            )
-            for row in self._rows(f"SELECT * FROM children {where}", parameters)
-        ]
+        return [Child.from_row(row) for row in self._rows(f"SELECT * FROM children {where}", parameters)]
 
 
 class _Transaction:
@@ -431,7 +347,11 @@ class _Transaction:
 
     def __enter__(self) -> sqlite3.Connection:
         self._serial.acquire()
-        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._serial.release()
+            raise
         return self._db
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -461,41 +381,3 @@ def _begin(path: Path, definition: Mapping[str, Any]) -> None:
         db.executemany(
             "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in meta.items()]
         )
-
-
-def _lock(path: Path) -> IO[str]:
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = path.read_text().strip() or "?"
-        file.close()
-        raise RecordLockedError(
-            f"process {holder} is working on this search (record {path.parent}); "
-            "wait until it ends, or stop it"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def _pack(value: Any) -> Any:
-    """JSON of a nested state in which NumPy arrays stand as their bytes."""
-    if isinstance(value, np.ndarray):
-        data = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode()
-        return {"__array__": data, "dtype": value.dtype.str, "shape": list(value.shape)}
-    if isinstance(value, Mapping):
-        return {key: _pack(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_pack(inner) for inner in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _unpack(value: Any) -> Any:
-    if isinstance(value, dict) and "__array__" in value:
-        flat = np.frombuffer(base64.b64decode(value["__array__"]), dtype=np.dtype(value["dtype"]))
-        return flat.reshape(value["shape"]).copy()
-    if isinstance(value, dict):
-        return {key: _unpack(inner) for key, inner in value.items()}
-    return [_unpack(inner) for inner in value] if isinstance(value, list) else value

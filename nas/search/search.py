@@ -17,7 +17,8 @@ from nas.controllers.controller import Controller
 from nas.errors import SearchError
 from nas.evaluation import ChildResult, Evaluator, Job, Proposal, Status
 from nas.experiment import Budget, Experiment
-from nas.search.record import Child, Record, Round
+from nas.search.record import Record
+from nas.search.rows import Child, Round
 
 
 class RewardRule(Protocol):

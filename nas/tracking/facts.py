@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nas.search.record import Child, Round
+from nas.search.rows import Child, Round
 
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 8000

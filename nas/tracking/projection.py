@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint
-from nas.search.record import Child, Record
+from nas.search.record import Record
+from nas.search.rows import Child
 from nas.tracking import facts
 from nas.tracking.connection import Connection
 

@@ -1,0 +1,85 @@
+"""What a record holds, as values: children and rounds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nas.evaluation import ChildResult, Proposal
+
+
+@dataclass(frozen=True)
+class Child:
+    """One row of the record: a proposal and what has become of it so far.
+
+    Attributes:
+        proposal: as the controller made it.
+        round: number of its round, from 0.
+        seed: of the child's randomness.
+        attempts: how often its training was begun.
+        slot: where it was begun last.
+        started_at, finished_at: seconds since the epoch (Unix time).
+        same_as: number of the child whose result it shares, if the search reuses results.
+        result: None while it has none.
+    """
+
+    proposal: Proposal
+    round: int
+    seed: int
+    attempts: int = 0
+    slot: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    same_as: int | None = None
+    result: ChildResult | None = None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> Child:
+        """The child of a row of the table `children`."""
+        return cls(
+            proposal=Proposal.from_json(json.loads(row["proposal"])),
+            round=row["round"],
+            seed=row["seed"],
+            attempts=row["attempts"],
+            slot=row["slot"],
+            started_at=row["started_at"],
+            finished_at=row["finished_at"],
+            same_as=row["same_as"],
+            result=ChildResult.from_json(json.loads(row["result"])) if row["result"] else None,
+        )
+
+    @property
+    def number(self) -> int:
+        return self.proposal.number
+
+    @property
+    def status(self) -> str:
+        """Status of the result, else `running` or `waiting`."""
+        if self.result is not None:
+            return str(self.result.status)
+        return "running" if self.started_at else "waiting"
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round: proposals sampled together and the update that they led to.
+
+    Attributes:
+        policy_version: of the policy that sampled it.
+        statistics: of the update, by name; None while the round is open.
+        sampled_at, updated_at: Unix time.
+    """
+
+    number: int
+    policy_version: int
+    sampled_at: float
+    updated_at: float | None
+    statistics: Mapping[str, float] | None
+
+    @classmethod
+    def from_row(cls, row: sqlite3.Row) -> Round:
+        """The round of a row of the table `rounds`."""
+        statistics = json.loads(row["statistics"]) if row["statistics"] else None
+        return cls(row["number"], row["policy_version"], row["sampled_at"], row["updated_at"], statistics)
