@@ -61,7 +61,7 @@ class Categorical:
     def d_log_probability(self, value: Integers) -> Array:
         out = -self.p
         out[np.arange(len(out)), value[:, 0]] += 1.0
-        return out
+        return np.asarray(out)
 
     def d_entropy(self) -> Array:
         return np.asarray(-self.p * (self.log_p + self.entropy()[:, None]))

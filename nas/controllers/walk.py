@@ -190,7 +190,7 @@ def _next_inputs(
 
 def _shares(bits: Integers) -> Array:
     """The weight of each point in the mean of those that are linked."""
-    return bits / np.maximum(1, bits.sum(axis=1, keepdims=True))
+    return np.asarray(bits / np.maximum(1, bits.sum(axis=1, keepdims=True)))
 
 
 class _WayBack:
