@@ -49,7 +49,7 @@ class Checkpoint:
         if not self._path.is_file():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as file:
+            with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 about = json.loads(file["about"].tobytes())
                 if about["fingerprint"] != self._fingerprint:
                     logging.warning("%s belongs to another training: beginning anew", self._path)
