@@ -38,6 +38,7 @@ CREATE TABLE children(
 CREATE INDEX children_by_round ON children(round);
 CREATE INDEX children_by_architecture ON children(architecture);
 CREATE INDEX children_by_reward ON children(reward);
+CREATE INDEX open_rounds ON rounds(number) WHERE updated_at IS NULL;
 CREATE TABLE controller(only INTEGER PRIMARY KEY CHECK (only = 0), state TEXT NOT NULL);
 CREATE TABLE projected(
     target TEXT NOT NULL, item TEXT NOT NULL, reference TEXT NOT NULL, PRIMARY KEY (target, item));
@@ -231,9 +232,13 @@ class Record:
         """All rounds in order."""
         return self._rounds("ORDER BY number")
 
+    def count_rounds(self) -> int:
+        """How many rounds were begun."""
+        return int(self._rows("SELECT COUNT(*) AS n FROM rounds")[0]["n"])
+
     def open_round(self) -> Round | None:
         """The round that was sampled but not yet learnt from."""
-        found = self._rounds("WHERE updated_at IS NULL ORDER BY number LIMIT 1")
+        found = self._rounds("WHERE updated_at IS NULL LIMIT 1")  # there is never more than one
         return found[0] if found else None
 
     def child(self, number: int) -> Child:

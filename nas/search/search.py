@@ -265,7 +265,7 @@ def room(record: Record, budget: Budget, seconds: float) -> int | float:
         return 0
     if (begun := record.open_round()) is not None:
         return len(record.children(round=begun.number))
-    if budget.rounds is not None and len(record.rounds()) >= budget.rounds:
+    if budget.rounds is not None and record.count_rounds() >= budget.rounds:
         return 0
     return math.inf if budget.children is None else max(0, budget.children - record.count())
 
