@@ -1,0 +1,148 @@
+"""The page shows what was found as far as it was made, in one safe file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.errors import InputError
+from nas.experiment import Experiment
+from nas.final import evaluate, finalize
+from nas.report.page import write
+from nas.search.opening import open_search
+from nas.workspace import Workspace
+from tests.final.fakes import Apart
+from tests.making import tiny_experiment
+
+Made = Callable[..., tuple[Experiment, Workspace]]
+
+
+@pytest.fixture
+def searched(tmp_path: Path) -> Made:
+    """Makes the searches of an experiment that trains nothing real."""
+
+    def make(name: str = "tiny", **changes: Any) -> tuple[Experiment, Workspace]:
+        settings: dict[str, Any] = {
+            "controller": {"name": "tests.final.fakes:Given"},
+            "evaluator__trainer": "tests.final.fakes:train",
+            "final__top": 2,
+            "final__baseline": "resnet:8x1x1",
+            **changes,
+        }
+        experiment = tiny_experiment(tmp_path, name, **settings)
+        for seed in experiment.seeds:
+            with open_search(experiment.with_seed(seed), Workspace(tmp_path)) as search:
+                search.advance(experiment.budget)
+        return experiment, Workspace(tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def finished(searched: Made, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Experiment, Workspace]]:
+    """An experiment with finals and test; nothing real was measured."""
+    apart = Apart()
+    monkeypatch.setattr(finalize, "run_apart", apart)
+    monkeypatch.setattr(evaluate, "run_apart", apart)
+    experiment, workspace = searched()
+    finalize.finalize(experiment, workspace)
+    evaluate.evaluate(experiment, workspace)
+    return experiment, workspace
+
+
+class _Reader(HTMLParser):
+    """Checks that elements close in order, and keeps the text and what is loaded."""
+
+    EMPTY = ("meta", "img")
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.loaded: list[str] = []
+        self.text = ""
+        self.feed(page.read_text(encoding="utf-8"))
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loaded += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data + " "
+
+
+def test_the_page_shows_result_search_finals_cost_and_how_to_repeat_it(
+    finished: tuple[Experiment, Workspace],
+) -> None:
+    experiment, workspace = finished
+    path = write(experiment, workspace)
+    assert path == workspace.reports("tiny") / "page" / "index.html"
+    text = _Reader(path).text
+    assert "96.67 % (93.97–98.18 %)" in text  # 290 of 300
+    assert "touched once" in text
+    assert "hand-made baseline" in text
+    assert "The winner is not better than the hand-made baseline." in text  # the fake measures them equal
+    assert "Leaderboard of the search (proxy)" in text
+    assert "Kendall's tau" in text
+    assert "8 ok" in text  # the children
+    assert "3 ok" in text  # the finals
+    assert re.search(r"fingerprint, seed 7\s+[0-9a-f]{16}", text)
+    assert "nas evaluate tiny" in text
+
+
+def test_the_page_is_one_file_that_loads_nothing(finished: tuple[Experiment, Workspace]) -> None:
+    path = write(*finished)
+    reader = _Reader(path)
+    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
+    assert len(reader.loaded) == 2  # reward curve and confusion
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in reader.loaded)
+    assert "script" not in reader.tags
+
+
+def test_the_same_results_give_the_same_page(finished: tuple[Experiment, Workspace]) -> None:
+    first = write(*finished).read_bytes()
+    assert write(*finished).read_bytes() == first
+
+
+def test_before_finals_the_page_tells_what_comes_next(searched: Made) -> None:
+    text = _Reader(write(*searched())).text
+    assert "nas finalize tiny" in text
+    assert "Confusion" not in text
+
+
+def test_the_other_search_is_shown_at_equal_budget(searched: Made) -> None:
+    searched("other", budget__children=16, seed=1)
+    experiment, workspace = searched(beside="other", repeats=[1, 2], workers__slots=1)
+    text = _Reader(write(experiment, workspace)).text
+    assert "the first 8 children of each search" in text
+    assert re.search(r"tiny\s+2\s", text)
+    assert re.search(r"other\s+1\s", text)
+
+
+def test_another_search_that_was_not_made_is_named(searched: Made) -> None:
+    experiment, workspace = searched(beside="never")
+    assert "Nothing stands beside it: no experiment at" in _Reader(write(experiment, workspace)).text
+
+
+def test_names_are_shown_as_text_and_never_as_markup(searched: Made) -> None:
+    experiment, workspace = searched(about="<script>alert('x')</script> & $\\frac$")
+    reader = _Reader(write(experiment, workspace))
+    assert "script" not in reader.tags
+    assert "<script>alert('x')</script> & $\\frac$" in reader.text
+
+
+def test_a_search_that_was_never_begun_has_no_page(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path)
+    with pytest.raises(InputError):
+        write(experiment, Workspace(tmp_path))
