@@ -79,9 +79,6 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, InputError):
             return WRONG_INPUT
         return TRY_AGAIN if isinstance(error, TemporaryError) else 1
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
     return code if isinstance(code, int) else 0
 
 

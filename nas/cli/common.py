@@ -11,9 +11,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.errors import InputError
 from nas.experiment import Experiment, load, parse_setting
 from nas.workspace import Workspace
+
+PROXY = "proxy"
+FINAL_SUFFIX = ".final"
+"""Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
 
 WIDE = 100_000
 """Columns of a screen that is no terminal: what another program reads is never cut or folded."""
@@ -24,6 +27,7 @@ Name = Annotated[
 ]
 MaybeName = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name of an experiment.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead; its shape is stable.")]
+Track = Annotated[bool, typer.Option(help="Show it in MLflow.")]
 Settings = Annotated[
     list[str],
     typer.Option(
@@ -65,17 +69,18 @@ def load_experiment(name: str, workspace: Workspace, settings: Sequence[str] = (
 
 
 def chosen_seeds(experiment: Experiment, seed: int | None) -> tuple[int, ...]:
-    """The seeds that a command is about: those of the experiment, or the one that was named.
+    """The seeds that a command is about: the one that was named, else those of the experiment."""
+    return experiment.seeds if seed is None else (seed,)
 
-    Raises:
-        InputError: a reader asks for a seed that the experiment has no search with.
+
+def kind_of(name: str) -> str:
+    """What the rewards and scores of the experiment `name` are, a label that always stands beside them.
+
+    Example:
+        >>> kind_of("digits-conv"), kind_of("digits-conv.final")
+        ('proxy', 'validation')
     """
-    if seed is None:
-        return experiment.seeds
-    if seed not in experiment.seeds:
-        allowed = ", ".join(map(str, experiment.seeds))
-        raise InputError(f"'{experiment.name}' has no search with seed {seed}; its seeds: {allowed}")
-    return (seed,)
+    return "validation" if name.endswith(FINAL_SUFFIX) else PROXY
 
 
 def clock(seconds: float) -> str:

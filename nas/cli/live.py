@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import typer
@@ -16,33 +16,30 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nas.cli.common import clock
+from nas.cli.common import PROXY, clock, kind_of
 from nas.evaluation import Evaluator, Status
-from nas.experiment import Budget, Experiment
-from nas.search.record import Child, Record
-from nas.search.search import Event
+from nas.search.rows import Child
+from nas.search.search import Event, Search
 
 REFRESH_PER_SECOND = 4
 BAR_WIDTH = 30
+PATIENCE = 5.0
+"""Seconds after which a search that isn't on a terminal says why none of its children runs."""
 
 
 class Monitor:
     """Follows one search as its listener and tells where it stands. Thread-safe.
 
     Args:
-        experiment: the search.
-        budget: how far it goes.
         console: where it is shown.
     """
 
-    def __init__(self, experiment: Experiment, budget: Budget, console: Console) -> None:
-        self._experiment = experiment
-        self._budget = budget
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._rule = experiment.reward.make("reward")
         self._lock = threading.Lock()
-        self._record: Record | None = None
-        self._evaluator: Evaluator | None = None
+        self._search: Search | None = None
+        self._rule: Any = None
+        self._kind = PROXY
         self._begun = time.monotonic()
         self._running: dict[int, tuple[str, float, str]] = {}
         self._finished = self._finished_here = self._failed = self._round = 0
@@ -50,14 +47,29 @@ class Monitor:
         self._best: Child | None = None
         self._last_round = ""
 
+    def start(self, evaluator: Evaluator) -> None:
+        """Waits until the evaluator's processes can start, if it has any."""
+        warm_up = getattr(evaluator, "warm_up", None)
+        if warm_up is None:
+            return
+        if self._console.is_terminal:
+            with self._console.status(
+                "starting the children's processes (TensorFlow's import takes seconds) …"
+            ):
+                warm_up()
+        else:
+            warm_up()
+
     @contextmanager
-    def watch(self, record: Record, evaluator: Evaluator) -> Iterator[None]:
+    def watch(self, search: Search) -> Iterator[None]:
         """Shows the search within the block, which must enclose all its work."""
-        self._record, self._evaluator = record, evaluator
+        self._search, record = search, search.record
+        self._rule = search.experiment.reward.make("reward")
+        self._kind = kind_of(search.experiment.name)
         self._finished = record.count("finished")
         self._failed = self._finished - record.count("ok")
         self._best = next(iter(record.best(1)), None)
-        self._target = self._children_in_budget(record)
+        self._target = _children_in_budget(search)
         updated = [r for r in record.rounds() if r.statistics is not None]
         self._round = len(updated)
         if updated and updated[-1].statistics is not None:
@@ -69,30 +81,50 @@ class Monitor:
             refresh_per_second=REFRESH_PER_SECOND,
             transient=True,
         )
+        ended = threading.Event()
         try:
-            with live if self._console.is_terminal else nullcontext():
+            if self._console.is_terminal:
+                with live:
+                    yield
+            else:
+                threading.Thread(
+                    target=self._tell_waiting, args=(search.evaluator, ended), daemon=True
+                ).start()
                 yield
         finally:
+            ended.set()
             with self._lock:  # children may end while the search closes, and with it the record
-                self._record = None
+                self._search = None
 
     def __call__(self, event: Event) -> None:
         """Takes an event of the search."""
         with self._lock:
-            if self._record is None:
+            if self._search is None:
                 return
+            record = self._search.record
             if event.what == "started" and event.child is not None:
-                text = self._record.child(event.child).proposal.architecture.text()
+                text = record.child(event.child).proposal.architecture.text()
                 self._running[event.child] = (event.slot, time.monotonic(), text)
             elif event.what == "finished" and event.child is not None:
                 self._running.pop(event.child, None)
-                self._note_child(self._record.child(event.child))
+                self._note_child(record.child(event.child))
             elif event.what == "updated":
-                statistics = self._record.round(event.round).statistics or {}
+                statistics = record.round(event.round).statistics or {}
                 self._round = event.round + 1
                 self._note_round(event.round, statistics.get("reward/mean"))
                 if not self._console.is_terminal:
-                    typer.echo(self._last_round)
+                    _say(self._last_round)
+
+    def _tell_waiting(self, evaluator: Evaluator, ended: threading.Event) -> None:
+        """Says why nothing runs, each time that the reason is another one."""
+        told = ""
+        while not ended.wait(PATIENCE):
+            with self._lock:
+                idle = not self._running
+            reason = evaluator.waiting() if idle else ""
+            if reason and reason != told:
+                _say(f"waiting: {reason}")
+                told = reason
 
     def _note_child(self, child: Child) -> None:
         self._finished += 1
@@ -104,7 +136,7 @@ class Monitor:
             self._best = child
         if not self._console.is_terminal:
             of = f"/{self._target}" if self._target else ""
-            typer.echo(f"{self._finished}{of}  {self._line(child)}")
+            _say(f"{self._finished}{of}  {self._line(child)}")
         elif not ok:
             self._console.print(escape(self._line(child)), style="yellow")
 
@@ -119,30 +151,26 @@ class Monitor:
     def _values(self, child: Child) -> str:
         score = None if child.result is None else self._rule.score(child.result)
         measured = "" if score is None else f"  score {score:.4f}"
-        return f"reward {_reward(child):.4f}{measured} (proxy)"
+        return f"reward {_reward(child):.4f}{measured} ({self._kind})"
 
     def _note_round(self, number: int, mean: float | None) -> None:
-        value = "" if mean is None else f": mean reward {mean:.4f} (proxy)"
+        value = "" if mean is None else f": mean reward {mean:.4f} ({self._kind})"
         self._last_round = f"round {number}{value}"
 
-    def _children_in_budget(self, record: Record) -> int | None:
-        """How many children the record will have in the end; None: only time limits it."""
-        limits = [self._budget.children] if self._budget.children else []
-        if self._budget.rounds:
-            left = max(0, self._budget.rounds - len(record.rounds()))
-            limits.append(record.count() + left * self._experiment.search.children_per_round)
-        return min(limits, default=None)
-
-    def _time_left(self, passed: float) -> str:
+    def _time_left(self, passed: float, hours: float | None) -> str:
         estimates = []
         if self._target is not None and self._finished_here:
             left = max(0, self._target - self._finished)
             estimates.append(left * passed / self._finished_here)
-        if self._budget.hours is not None:
-            estimates.append(max(0.0, self._budget.hours * 3600 - passed))
+        if hours is not None:
+            estimates.append(max(0.0, hours * 3600 - passed))
         return f"about {clock(min(estimates))} left" if estimates else "time left not known yet"
 
     def _view(self) -> Group:
+        search = self._search
+        if search is None:
+            return Group()
+        experiment = search.experiment
         with self._lock:
             passed = time.monotonic() - self._begun
             of = f" of {self._target}" if self._target else ""
@@ -154,11 +182,11 @@ class Monitor:
                 else ""
             )
             head.add_row(
-                f"[bold]{escape(self._experiment.name)}[/] seed {self._experiment.seed}",
+                f"[bold]{escape(experiment.name)}[/] seed {experiment.seed}",
                 bar,
                 f"{self._finished}{of} children{failed}",
                 f"round {self._round}",
-                f"{clock(passed)}, {self._time_left(passed)}",
+                f"{clock(passed)}, {self._time_left(passed, experiment.budget.hours)}",
             )
             running = Table.grid(padding=(0, 2))
             for number, (slot, since, text) in sorted(self._running.items()):
@@ -172,10 +200,25 @@ class Monitor:
                 )
             if self._last_round:
                 facts.add_row("  last update", self._last_round)
-        waiting = self._evaluator.waiting() if self._evaluator is not None else ""
-        if waiting:
+        if waiting := search.evaluator.waiting():
             facts.add_row("  waiting", escape(waiting))
         return Group(head, running, facts)
+
+
+def _say(text: str) -> None:
+    """A line for whoever reads standard output; if nobody does any more, the search goes on silently."""
+    with suppress(BrokenPipeError):
+        typer.echo(text)
+
+
+def _children_in_budget(search: Search) -> int | None:
+    """How many children the record will have in the end; None: only time limits it."""
+    budget, record = search.experiment.budget, search.record
+    limits = [budget.children] if budget.children else []
+    if budget.rounds:
+        left = max(0, budget.rounds - len(record.rounds()))
+        limits.append(record.count() + left * search.experiment.search.children_per_round)
+    return min(limits, default=None)
 
 
 def _reward(child: Child) -> float:

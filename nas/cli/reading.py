@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.cli.common import (
+    PROXY,
     AsJson,
     MaybeName,
     Name,
@@ -19,15 +20,15 @@ from nas.cli.common import (
     clock,
     examples,
     experiment_path,
-    load_experiment,
+    kind_of,
     print_json,
     screen,
 )
-from nas.cli.records import RecordFile, live_records, record_of
+from nas.cli.records import RecordFile, live_records, readable_experiment, record_of
 from nas.cli.tables import leaderboard, leaderboard_table, number, rows_as_json
 from nas.errors import InputError, nearest
 from nas.evaluation import Status
-from nas.search.record import Child
+from nas.search.rows import Child
 from nas.workspace import Workspace
 
 
@@ -99,7 +100,7 @@ def _state(file: RecordFile) -> dict[str, Any]:
         else {
             "child": best.number,
             "reward": best.result.reward if best.result else None,
-            "proxy": True,
+            "proxy": kind_of(file.name) == PROXY,
             "architecture": best.proposal.architecture.text(),
         },
         "last_update": {"round": updated[-1].number, "statistics": updated[-1].statistics}
@@ -126,7 +127,7 @@ def _show_states(searches: list[dict[str, Any]]) -> None:
         ("children", "right"),
         ("failed", "right"),
         ("rounds", "right"),
-        ("best reward\n(proxy)", "right"),
+        ("best reward", "right"),
         ("mean reward of\nthe last round", "right"),
         ("state", "left"),
         ("record", "left"),
@@ -143,7 +144,9 @@ def _show_states(searches: list[dict[str, Any]]) -> None:
             f"{children['ok'] + failed}{target}",
             str(failed),
             str(search["rounds"]),
-            number(search["best"]["reward"] if search["best"] else None),
+            f"{number(search['best']['reward'])} ({kind_of(search['experiment'])})"
+            if search["best"]
+            else "–",
             number(statistics.get("reward/mean")),
             f"process {search['holder']} works on it" if search["holder"] else "rests",
             search["record"].rpartition("/record.sqlite")[0].rpartition("/")[2],
@@ -172,7 +175,7 @@ def top(
     "reward", "score", "proxy", "parameters", "multiply_adds", "seconds", "architecture"}]}
     """
     workspace = Workspace.here()
-    loaded = load_experiment(experiment, workspace)
+    loaded = readable_experiment(experiment, workspace)
     found = _found(loaded, workspace, seed)
     with ExitStack() as stack:
         records = [(file.seed, stack.enter_context(file.open())) for file, _ in found]
@@ -180,14 +183,20 @@ def top(
     present = all(is_present for _, is_present in found)
     if as_json:
         definition = "present" if present else "former"
-        print_json({"experiment": loaded.name, "definition": definition, "leaderboard": rows_as_json(rows)})
+        print_json(
+            {
+                "experiment": loaded.name,
+                "definition": definition,
+                "leaderboard": rows_as_json(loaded.name, rows),
+            }
+        )
         return
     if not present:
         sys.stderr.write(
             f"nas: the file of '{loaded.name}' changed since; shown is the search of the former definition\n"
         )
     if rows:
-        screen().print(leaderboard_table(f"[bold]{escape(loaded.name)}[/]", rows))
+        screen().print(leaderboard_table(loaded.name, rows))
     else:
         typer.echo(f"No child of {loaded.name} has ended well yet.")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 
+from nas.cli.common import experiment_path, load_experiment
 from nas.errors import InputError, NasError
 from nas.experiment import Experiment
 from nas.search.opening import snapshot_path
@@ -117,6 +118,21 @@ def record_of(experiment: Experiment, workspace: Workspace) -> tuple[RecordFile,
         )
     present = [file for file in files if not changed_definition(file, experiment, workspace)]
     return (present or files)[-1], bool(present)
+
+
+def readable_experiment(name: str, workspace: Workspace) -> Experiment:
+    """The experiment `name` from its file or, where it has none, from the latest record of this name.
+
+    The finals of an experiment, `NAME.final`, have no file of their own.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if not experiment_path(name, workspace).is_file():
+        files = [file for file in live_records(workspace)[0] if file.name == name]
+        if files:
+            return Experiment.model_validate(files[-1].experiment)
+    return load_experiment(name, workspace)
 
 
 def changed_definition(

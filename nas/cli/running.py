@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+from contextlib import AbstractContextManager
+from typing import Any
 
 import typer
 
-from nas.cli.common import Name, examples, load_experiment
-from nas.cli.records import record_of
-from nas.cli.searching import check_disk
+from nas.cli.common import FINAL_SUFFIX, Name, Track, examples, load_experiment, screen
+from nas.cli.live import Monitor
+from nas.cli.records import RecordFile, live_records, record_of
+from nas.cli.searching import check_disk, followed
 from nas.errors import InputError
+from nas.experiment import Experiment
 from nas.search.record import Record
-from nas.search.search import Event
+from nas.search.search import Search
 from nas.workspace import Workspace
 
 
@@ -23,50 +27,76 @@ def add_to(app: typer.Typer) -> None:
     app.command("serve", epilog=examples("nas serve"))(serve)
 
 
-def finalize(experiment: Name) -> None:
+def finalize(experiment: Name, track: Track = True) -> None:
     """Retrains the best architectures from scratch, chooses the winner on validation data, exports it.
 
     Goes on where it stopped. The result lies in data/models/EXPERIMENT.
     """
-    from nas.final import finalize as run
+    from nas.final.finalize import finalize as run
 
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace)
     check_disk(workspace)
-    folder = run(loaded, workspace, listeners=[_announce])
-    typer.echo(f"The winner of {loaded.name} is in {folder}. Next: nas evaluate {loaded.name}")
+    monitor = Monitor(screen())
+
+    def follow(search: Search) -> AbstractContextManager[None]:
+        return followed(search, workspace, monitor, track)
+
+    folder = run(loaded, workspace, listeners=[monitor], follow=follow)
+    winner = json.loads((folder / "final.json").read_text(encoding="utf-8"))["winner"]
+    typer.echo(f"winner  {winner['architecture']}")
+    typer.echo(f"score   {winner['score']:.4f} (validation)")
+    typer.echo(f"folder  {folder}")
+    typer.echo(f"Next: nas evaluate {loaded.name}")
 
 
-def _announce(event: Event) -> None:
-    if event.what == "started":
-        typer.echo(f"final {event.child} is trained on {event.slot}")
-    elif event.what == "finished":
-        typer.echo(f"final {event.child} is done")
-
-
-def evaluate(experiment: Name) -> None:
+def evaluate(experiment: Name, track: Track = True) -> None:
     """Tests the winner and the baseline once on the test images; touches of the test set are counted.
 
-    The result lies in data/reports/EXPERIMENT/evaluation.
+    The result lies in data/reports/EXPERIMENT/evaluation; the winner is registered in MLflow.
     """
-    from nas.final import evaluate as run
+    from nas.final.evaluate import evaluate as run
 
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace)
-    for name, value in run(loaded, workspace).items():
-        if not isinstance(value, dict | list):
-            typer.echo(f"{name:32} {value:.4f}" if isinstance(value, float) else f"{name:32} {value}")
-    typer.echo(f"All of it: {workspace.reports(loaded.name) / 'evaluation'}")
+    result = run(loaded, workspace)
+    for line in tested_lines(result):
+        typer.echo(line)
+    typer.echo(f"folder    {workspace.reports(loaded.name) / 'evaluation'}")
+    if track:
+        typer.echo(f"MLflow    {_register(loaded, workspace, result)}")
 
 
-def track(
-    experiment: Name,
-    uri: Annotated[
-        str,
-        typer.Option(help="The MLflow server; else MLFLOW_TRACKING_URI, else this workspace's own store."),
-    ] = "",
-) -> None:
-    """Sends to MLflow what it lacks of an experiment's searches, e.g. after it was away.
+def tested_lines(evaluation: dict[str, Any]) -> list[str]:
+    """What a test found, for people."""
+    test, rank = evaluation["test"], evaluation["rank_correlation"]
+    lines = [
+        f"winner    {evaluation['architecture']}",
+        f"test      {_accuracy(test['winner'])}, {test['images']} images, touched {test['touches']} time"
+        + "s" * (test["touches"] != 1),
+    ]
+    if test["baseline"] is not None:
+        lines.append(f"baseline  {_accuracy(test['baseline'])}")
+    tau = rank["reason"] if rank["kendall_tau"] is None else f"{rank['kendall_tau']:.2f}"
+    lines.append(f"Kendall's tau of search reward and final score: {tau} (over {rank['n']} architectures)")
+    return lines
+
+
+def _accuracy(measured: dict[str, float]) -> str:
+    return f"{measured['accuracy']:.4f} ({measured['low']:.4f} – {measured['high']:.4f} at 95 %)"
+
+
+def _register(experiment: Experiment, workspace: Workspace, evaluation: dict[str, Any]) -> str:
+    from nas import datasets
+    from nas.tracking import Tracker
+
+    data = datasets.load(workspace.prepared(experiment.data.name))
+    folder = workspace.models(experiment.name)
+    return Tracker(workspace).register_winner(folder, experiment, data, evaluation)
+
+
+def track(experiment: Name) -> None:
+    """Sends to MLflow what it lacks of an experiment's searches, finals and winner, e.g. after it was away.
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
@@ -74,22 +104,33 @@ def track(
 
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace)
-    tracker = Tracker(workspace, uri or None)
-    missing: InputError | None = None
-    found = 0
-    for seed in loaded.seeds:
-        one = loaded.with_seed(seed)
-        try:
-            file, _ = record_of(one, workspace)
-        except InputError as error:
-            missing = error
-            continue
-        found += 1
+    tracker = Tracker(workspace)
+    for file in _tracked_files(loaded, workspace):
         with Record.hold(file.path, file.definition) as record:
-            added = tracker.sync(record, one)
-            typer.echo(f"{loaded.name}, seed {seed}: {added} children added, {record.count()} are in MLflow")
-    if missing is not None and not found:
-        raise missing
+            added = tracker.sync(record, Experiment.model_validate(file.experiment))
+            there = record.count("finished")
+        typer.echo(f"{file.name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
+    evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
+    if evaluation.is_file():
+        result = json.loads(evaluation.read_text(encoding="utf-8"))
+        typer.echo(f"winner: {_register(loaded, workspace, result)}")
+
+
+def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[RecordFile]:
+    """The live records of an experiment's searches and of its finals.
+
+    Raises:
+        InputError: none of its searches was begun here.
+    """
+    names = (experiment.name, experiment.name + FINAL_SUFFIX)
+    files = [file for file in live_records(workspace)[0] if file.name in names]
+    if not any(file.name == experiment.name for file in files):
+        file, _ = record_of(experiment.with_seed(experiment.seeds[0]), workspace)
+        raise InputError(
+            f"only the snapshot {file.path} of '{experiment.name}' is here; `nas search {experiment.name}` "
+            "goes on from it and tracks it"
+        )
+    return files
 
 
 def serve() -> None:
@@ -101,4 +142,4 @@ def serve() -> None:
     from flows import serve as schedules
 
     run: Any = schedules.main
-    run()
+    raise typer.Exit(run() or 0)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from nas.cli.common import Name, Settings, examples, load_experiment, screen
+from nas.cli.common import Name, Settings, Track, chosen_seeds, examples, load_experiment, screen
 from nas.cli.live import Monitor
 from nas.cli.records import RecordFile, changed_definition, differences, live_records
 from nas.cli.signals import Stopped
@@ -27,6 +27,7 @@ FREE_BYTES = 10**9
 """No search begins with less free space on the workspace's disk: a full disk ends it half-way."""
 
 SHOWN_CHANGES = 8
+VALUE_LENGTH = 60
 PLACES = 10
 # What may change between two runs of one search without making it another search.
 FREE_SETTINGS = ("budget", "workers", "final", "beside")
@@ -56,7 +57,7 @@ def search(
     seed: Annotated[
         int | None, typer.Option(help="One search with this seed, instead of the file's seeds.")
     ] = None,
-    track: Annotated[bool, typer.Option(help="Follow the search in MLflow.")] = True,
+    track: Track = True,
 ) -> None:
     """Runs an experiment's search, or goes on with it where it stopped.
 
@@ -73,12 +74,13 @@ def search(
     loaded = loaded.model_copy(update={"budget": budget})
     check_disk(workspace)
     console = screen()
-    seeds = loaded.seeds if seed is None else (seed,)
-    paths = [(one, _run(loaded.with_seed(one), workspace, console, track)) for one in seeds]
+    paths = [
+        (one, _run(loaded.with_seed(one), workspace, console, track)) for one in chosen_seeds(loaded, seed)
+    ]
     with ExitStack() as stack:
         records = [(one, stack.enter_context(Record.read(path))) for one, path in paths]
         rows = leaderboard(loaded, records, PLACES)
-    console.print(leaderboard_table(f"[bold]{escape(loaded.name)}[/]", rows))
+    console.print(leaderboard_table(loaded.name, rows))
     console.print(f"Next: nas show {rows[0].child} {loaded.name}, nas finalize {loaded.name}" if rows else "")
 
 
@@ -93,7 +95,7 @@ def check_disk(workspace: Workspace) -> None:
 
 
 def _run(experiment: Experiment, workspace: Workspace, console: Console, track: bool) -> Path:
-    monitor = Monitor(experiment, experiment.budget, console)
+    monitor = Monitor(console)
     before = live_records(workspace)[0]
     with open_search(experiment, workspace, listeners=[monitor]) as running:
         record = running.record
@@ -101,7 +103,8 @@ def _run(experiment: Experiment, workspace: Workspace, console: Console, track: 
             for line in _opening_lines(running, workspace, before):
                 typer.echo(line)
             if room(record, experiment.budget, 0.0) > 0:
-                _advance(running, workspace, monitor, console, track)
+                with followed(running, workspace, monitor, track):
+                    running.advance(experiment.budget)
         except Stopped:
             typer.echo(f"{experiment.name}, seed {experiment.seed}: {_standing(record, experiment.budget)}")
             raise
@@ -109,29 +112,28 @@ def _run(experiment: Experiment, workspace: Workspace, console: Console, track: 
         return record.path
 
 
-def _advance(running: Search, workspace: Workspace, monitor: Monitor, console: Console, track: bool) -> None:
-    warm_up = getattr(running.evaluator, "warm_up", None)
-    if warm_up is not None:
-        if console.is_terminal:
-            with console.status("starting the processes of children (TensorFlow's import takes seconds) …"):
-                warm_up()
-        else:
-            warm_up()
-    with _followed(running, workspace, track), monitor.watch(running.record, running.evaluator):
+@contextmanager
+def followed(running: Search, workspace: Workspace, monitor: Monitor, track: bool) -> Iterator[None]:
+    """Shows a search and, if `track`, keeps MLflow up with it while the block runs.
+
+    Its processes are started first, so that this isn't counted as the time of children. After an error
+    or a signal the children end before anything else.
+    """
+    monitor.start(running.evaluator)
+    with _tracked(running, workspace, track), monitor.watch(running):
         try:
-            running.advance(running.experiment.budget)
+            yield
         except BaseException:
-            running.evaluator.close()  # first of all: nothing that follows may keep children running
+            running.evaluator.close()
             raise
 
 
-def _followed(running: Search, workspace: Workspace, track: bool) -> AbstractContextManager[Any]:
+def _tracked(running: Search, workspace: Workspace, track: bool) -> AbstractContextManager[Any]:
     if not track:
         return nullcontext()
     from nas.tracking import Tracker
 
-    following: AbstractContextManager[Any] = Tracker(workspace).follow(running)
-    return following
+    return Tracker(workspace).follow(running)
 
 
 def _opening_lines(running: Search, workspace: Workspace, before: list[RecordFile]) -> list[str]:
@@ -172,7 +174,8 @@ def _change_lines(changes: dict[str, tuple[Any, Any]]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    return "not set" if value is None else str(value)
+    text = "not set" if value is None else str(value)
+    return text if len(text) <= VALUE_LENGTH else text[: VALUE_LENGTH - 1] + "…"
 
 
 def _standing(record: Record, budget: Budget) -> str:

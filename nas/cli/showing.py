@@ -10,22 +10,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas.cli.common import (
+    PROXY,
     AsJson,
     MaybeName,
     chosen_seeds,
     clock,
     count,
     examples,
-    load_experiment,
+    kind_of,
     print_json,
     screen,
 )
 from nas.cli.layers import Line, lines_of
-from nas.cli.records import live_records, record_of
+from nas.cli.records import live_records, readable_experiment, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.search.record import Child
+from nas.search.rows import Child
 from nas.spaces import Architecture, parse_architecture
 from nas.workspace import Workspace
 
@@ -64,7 +65,7 @@ def show(
     """
     workspace = Workspace.here()
     child: dict[str, Any] | None = None
-    loaded = load_experiment(experiment, workspace) if experiment else None
+    loaded = readable_experiment(experiment, workspace) if experiment else None
     if what.isdecimal():
         loaded = loaded or _only_experiment(workspace)
         row = _child(int(what), loaded, workspace, seed)
@@ -99,7 +100,7 @@ def _only_experiment(workspace: Workspace) -> Experiment:
     if len(names) != 1:
         there = ", ".join(names) if names else "none was begun here"
         raise InputError(f"name the experiment of the child, as in `nas show 7 digits-conv` ({there})")
-    return load_experiment(names[0], workspace)
+    return readable_experiment(names[0], workspace)
 
 
 def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:
@@ -133,7 +134,7 @@ def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[
         "status": child.status,
         "reward": result.reward if result else None,
         "score": experiment.reward.make("reward").score(result) if result else None,
-        "proxy": True,
+        "proxy": kind_of(experiment.name) == PROXY,
         "attempts": child.attempts,
         "slot": child.slot,
         "tokens": list(child.proposal.tokens),
@@ -155,8 +156,8 @@ def _show_child(child: dict[str, Any]) -> None:
         console.print(f"  {escape(result['message'])}")
     facts = Table.grid(padding=(0, 2))
     if result:
-        facts.add_row("  reward (proxy)", number(child["reward"]))
-        facts.add_row("  score (proxy)", number(child["score"]))
+        facts.add_row(f"  reward ({kind_of(child['experiment'])})", number(child["reward"]))
+        facts.add_row(f"  score ({kind_of(child['experiment'])})", number(child["score"]))
         facts.add_row(
             "  time",
             f"{clock(result['train_seconds'])} training, {clock(result['overhead_seconds'])} around it",

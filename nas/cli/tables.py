@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
-from nas.cli.common import clock, count
+from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
-from nas.search.record import Child, Record
+from nas.search.record import Record
+from nas.search.rows import Child
 
-PROXY = "reward and score are a proxy: short trainings, not retrained networks"
+_MEANING = {
+    "proxy": "reward and score are a proxy: short trainings, not retrained networks",
+    "validation": "networks retrained from scratch, on validation data",
+}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One place of a leaderboard. Reward, score and seconds are those of the search's short training."""
+    """One place of a leaderboard; reward, score and seconds are those of the child."""
 
     place: int
     child: int
@@ -71,12 +76,20 @@ def _reward(child: Child) -> float:
     return 0.0 if child.result is None or child.result.reward is None else child.result.reward
 
 
-def leaderboard_table(title: str, rows: Sequence[Row]) -> Table:
-    """The leaderboard for people; the seed is a column only where there are several."""
+def leaderboard_table(name: str, rows: Sequence[Row]) -> Table:
+    """The leaderboard of the experiment `name` for people; with seeds only where there are several."""
+    kind = kind_of(name)
     several = len({row.seed for row in rows}) > 1
-    table = Table(title=f"{title}\n{PROXY}", title_justify="left", box=None, padding=(0, 1), title_style="")
-    for name in ("place", "reward\n(proxy)", "score\n(proxy)", "parameters", "multiply-\nadds", "training"):
-        table.add_column(name, justify="right")
+    table = Table(
+        title=f"[bold]{escape(name)}[/]\n{_MEANING[kind]}",
+        title_justify="left",
+        box=None,
+        padding=(0, 1),
+        title_style="",
+    )
+    for column in ("place", f"reward\n({kind})", f"score\n({kind})", "parameters", "multiply-\nadds"):
+        table.add_column(column, justify="right")
+    table.add_column("training", justify="right")
     table.add_column("child", justify="right")
     if several:
         table.add_column("seed", justify="right")
@@ -101,6 +114,6 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def rows_as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as JSON, each marked as a proxy."""
-    return [{**asdict(row), "proxy": True} for row in rows]
+def rows_as_json(name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows as JSON, each with the mark whether its values are a proxy."""
+    return [{**asdict(row), "proxy": kind_of(name) == PROXY} for row in rows]

@@ -1,0 +1,186 @@
+"""`nas search` runs, goes on, tells what it found, and follows the search."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas.cli import live
+from nas.cli.live import Monitor
+from nas.experiment import load
+from nas.search.opening import open_search
+from nas.search.search import Search
+from nas.workspace import Workspace
+from tests.cli.conftest import NETS, Nas, Write
+
+
+def children(workspace: Workspace) -> dict[str, list[int]]:
+    """The numbers of the finished children in each record."""
+    found = {}
+    for path in workspace.state.glob("*/record.sqlite"):
+        with closing(sqlite3.connect(path)) as db:
+            rows = db.execute("SELECT number FROM children WHERE result IS NOT NULL ORDER BY number")
+            found[path.parent.name] = [number for (number,) in rows]
+    return found
+
+
+def test_a_search_tells_each_child_each_round_and_ends_with_the_leaderboard(nas: Nas, write: Write) -> None:
+    write(budget={"children": 4})
+    ended = nas("search", "tiny", "--no-track")
+    assert (ended.code, ended.err) == (0, "")
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("tiny, seed 7: begins with no children; its record is ")
+    assert sorted(line.split()[2] for line in lines if " on cpu-" in line) == ["0", "1", "2", "3"]
+    assert {line.split()[0] for line in lines[1:5]} == {"1/4", "2/4", "3/4", "4/4"}
+    assert sum(line.startswith("round 0: mean reward ") for line in lines) == 1
+    assert "tiny, seed 7: done: 4 children in 1 round (budget: 4 children)" in lines
+    assert "reward and score are a proxy: short trainings, not retrained networks" in ended.out
+    assert all(net in ended.out for net in NETS[:4])
+    assert lines[-1].startswith("Next: nas show ")
+
+
+def test_what_is_no_terminal_gets_no_folded_lines(nas: Nas, write: Write) -> None:
+    long = "conv:" + ",".join(f"3x3x8@{number}" for number in range(30))
+    write(controller={"name": "list", "entries": [{"architecture": long}]}, budget={"children": 1})
+    nas("search", "tiny", "--no-track")
+    assert long in nas("top", "tiny").out
+
+
+def test_a_larger_budget_goes_on_with_the_same_record(nas: Nas, write: Write, workspace: Workspace) -> None:
+    write(budget={"children": 12})
+    nas("search", "tiny", "--no-track", "--children", "4")
+    ended = nas("search", "tiny", "--no-track", "--rounds", "2")
+    assert "tiny, seed 7: goes on: 4 of 12 children are there" in ended.out
+    assert "applied: budget.children: 4 → 12" in ended.out
+    assert "applied: budget.rounds: not set → 2" in ended.out
+    assert list(children(workspace).values()) == [list(range(8))]
+    assert "8/8" in ended.out
+    assert "9/" not in ended.out
+
+
+def test_a_search_that_is_complete_says_so_and_trains_nothing(nas: Nas, write: Write) -> None:
+    write(budget={"children": 4})
+    nas("search", "tiny", "--no-track")
+    ended = nas("search", "tiny", "--no-track")
+    assert "goes on: 4 of 4 children are there" in ended.out
+    assert " on cpu-" not in ended.out
+    assert "place" in ended.out
+
+
+def test_another_definition_is_told_and_keeps_the_old_record_whole(
+    nas: Nas, write: Write, workspace: Workspace
+) -> None:
+    write(budget={"children": 4})
+    nas("search", "tiny", "--no-track")
+    (old,) = children(workspace)
+    ended = nas("search", "tiny", "--no-track", "--set", "recipe.epochs=2", "--children", "2")
+    assert "differs from the record before, so it is another search:\n    recipe.epochs: 1 → 2\n" in ended.out
+    assert f"the old record is kept whole: {workspace.state / old}" in ended.out
+    assert sorted(map(len, children(workspace).values())) == [2, 4]
+    assert len(children(workspace)[old]) == 4
+    back = nas("search", "tiny", "--no-track")
+    assert "goes on: 4 of 4 children are there\n  1 of another definition kept beside it" in back.out
+
+
+def test_repeats_are_one_search_for_each_seed(nas: Nas, write: Write, workspace: Workspace) -> None:
+    write(budget={"children": 2}, repeats=[1, 2])
+    ended = nas("search", "tiny", "--no-track")
+    assert "tiny, seed 1: done" in ended.out
+    assert "tiny, seed 2: done" in ended.out
+    assert len(children(workspace)) == 2
+    alone = nas("search", "tiny", "--no-track", "--seed", "3")
+    assert "seed 1" not in alone.out
+    assert len(children(workspace)) == 3
+
+
+def test_failed_children_are_counted_and_explained(nas: Nas, write: Write) -> None:
+    write(budget={"children": 2}, evaluator__trainer="tests.fakes:raise_error")
+    ended = nas("search", "tiny", "--no-track")
+    assert ended.code == 0
+    assert ended.out.count("crashed") == 2
+    assert "ValueError: the fake training went wrong" in ended.out
+    assert "2 children in 1 round, 2 of them failed" in ended.out
+
+
+def test_a_nearly_full_disk_is_refused_before_anything_begins(
+    nas: Nas, write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    full = type(shutil.disk_usage("/"))(10**12, 10**12, 10**8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    ended = nas("search", "tiny", "--no-track")
+    assert ended.code == 75
+    assert "only 0.10 GB are free" in ended.err
+    assert not children(workspace)
+
+
+@dataclass
+class FakeTracker:
+    """Notes which searches were followed."""
+
+    workspace: Workspace
+    followed: list[int] = field(default_factory=list)
+
+    @contextmanager
+    def follow(self, search: Search) -> Iterator[None]:
+        yield
+        self.followed.append(search.record.count("finished"))
+
+
+def test_a_search_is_followed_unless_told_not_to(
+    nas: Nas, write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(budget={"children": 2})
+    tracker = FakeTracker(workspace)
+    monkeypatch.setattr("nas.tracking.Tracker", lambda _: tracker)
+    nas("search", "tiny", "--no-track", "--children", "1")
+    assert tracker.followed == []
+    nas("search", "tiny")
+    assert tracker.followed == [2]
+
+
+def test_a_terminal_shows_progress_slots_best_and_why_children_wait(
+    write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(budget={"children": 4}, evaluator__trainer="tests.fakes:train_by_seed", workers__slots=1)
+    experiment = load(workspace.experiments / "tiny.yaml")
+    monkeypatch.setattr(live, "REFRESH_PER_SECOND", 20)
+    screen = io.StringIO()
+    monitor = Monitor(Console(file=screen, force_terminal=True, width=200, legacy_windows=False))
+    with open_search(experiment, workspace, listeners=[monitor]) as search:
+        monitor.start(search.evaluator)
+        with monitor.watch(search):
+            search.advance(experiment.budget)
+    shown = screen.getvalue()
+    assert "of 4 children" in shown
+    assert "cpu-0  child 1" in shown
+    assert "best so far" in shown
+    assert "(proxy)" in shown
+    assert "left" in shown
+    assert "queued for 1 slots" in shown
+
+
+def test_events_after_the_end_of_the_display_change_nothing(write: Write, workspace: Workspace) -> None:
+    from nas.search.search import Event
+
+    Monitor(Console(file=io.StringIO()))(Event("finished", 0, 0))
+
+
+def test_a_reader_that_went_away_does_not_disturb_the_search(
+    write: Write, workspace: Workspace, start: Any
+) -> None:
+    write(budget={"children": 6}, evaluator__trainer="tests.fakes:train_by_seed")
+    process = start("search", "tiny", "--no-track")
+    process.stdout.readline()
+    process.stdout.close()
+    process.wait(timeout=60)
+    assert process.stderr.read() == ""
+    assert list(children(workspace).values()) == [list(range(6))]
