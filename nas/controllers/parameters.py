@@ -25,10 +25,8 @@ def fitting(arrays: Any, like: Mapping[str, Array], what: str) -> dict[str, Arra
     if not isinstance(arrays, Mapping):
         raise InputError(f"{what} must be a mapping from names to arrays. Received: {type(arrays).__name__}")
     for name in sorted(set(arrays) ^ set(like)):
-        problem = "are missing" if name in like else "are none of this controller's"
-        raise InputError(
-            f"{what} don't fit this controller (same space and options?): those of '{name}' {problem}"
-        )
+        problem = "is missing" if name in like else "is unknown"
+        raise InputError(f"{what} don't fit this controller (same space and options?): '{name}' {problem}")
     copies = {}
     for name, expected in like.items():
         try:

@@ -1,0 +1,42 @@
+"""Random search is uniform over decisions and knows its probabilities."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from nas.controllers.random import RandomController
+from nas.testing.spaces import all_tokens
+from nas.testing.step_space import StepSpace, every_step
+
+
+def test_every_token_string_comes_as_often_as_its_log_probability_says():
+    space, count = StepSpace(every_step, 2), 20_000
+    proposals = RandomController(space, seed=1).propose(count)
+    counts = Counter(proposal.tokens for proposal in proposals)
+    probability = {proposal.tokens: np.exp(proposal.log_probability) for proposal in proposals}
+    assert set(counts) == set(all_tokens(space.steps(2)))
+    assert sum(probability.values()) == pytest.approx(1.0)
+    chi_square = sum((counts[t] - count * p) ** 2 / (count * p) for t, p in probability.items())
+    degrees = len(counts) - 1
+    assert abs(chi_square - degrees) < 4 * np.sqrt(2 * degrees), "beyond 4 standard deviations"
+
+
+def test_the_log_probability_is_that_of_uniform_decisions():
+    """Block 1: one of 3 operations, one of 2 points, one of 2 filters, no links, one of 1 point."""
+    space = StepSpace(every_step, 1)
+    by_tokens = {p.tokens: p.log_probability for p in RandomController(space).propose(100)}
+    assert by_tokens[0, 1, 1, 0] == pytest.approx(-np.log(3 * 2 * 2))
+    assert by_tokens[1, 0, 0] == pytest.approx(-np.log(3 * 2))
+    assert by_tokens[2, 0] == pytest.approx(-np.log(3))
+
+
+def test_learning_changes_nothing_that_it_proposes():
+    from nas.testing.controllers import results
+
+    learner, other = (RandomController(StepSpace(every_step, 2), seed=1) for _ in range(2))
+    learner.learn(results(learner.propose(10)))
+    other.propose(10)
+    assert [p.tokens for p in learner.propose(10)] == [p.tokens for p in other.propose(10)]
