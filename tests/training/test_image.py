@@ -42,6 +42,31 @@ def test_a_part_that_is_larger_than_the_data_is_all_of_it() -> None:
     np.testing.assert_array_equal(image.stratified(np.array([1, 0, 1]), None), [0, 1, 2])
 
 
+def test_every_epoch_has_its_own_order_of_whole_batches(digits: datasets.Prepared) -> None:
+    data = image._Data(digits, ImageRecipe(train_examples=250, batch_size=60), 2**30)
+    orders = [data.training(seed, epoch)["x"] for seed, epoch in ((1, 0), (1, 1), (2, 0), (1, 0))]
+    assert [len(set(order.tolist())) for order in orders] == [240] * 4
+    np.testing.assert_array_equal(orders[0], orders[3])
+    assert not np.array_equal(orders[0], orders[1])
+    assert not np.array_equal(orders[0], orders[2])
+
+
+def test_indices_and_labels_belong_together(digits: datasets.Prepared) -> None:
+    data = image._Data(digits, ImageRecipe(train_examples=250, batch_size=60), 2**30)
+    assert data.resident is not None
+    for split, found in (("train", data.training(1, 0)), ("validation", data.validation())):
+        images, labels = digits.split(split)
+        known = {one.tobytes(): label for one, label in zip(images, labels.tolist(), strict=True)}
+        there = [known[data.resident[row].tobytes()] for row in found["x"]]
+        assert there == found["y"].tolist(), split
+    assert len(data.validation()["x"]) == digits.sizes["validation"]
+
+
+def test_a_batch_is_never_larger_than_the_data(digits: datasets.Prepared) -> None:
+    data = image._Data(digits, ImageRecipe(train_examples=10, batch_size=64), 2**30)
+    assert (data.batch_size, data.steps) == (10, 1)
+
+
 @pytest.mark.parametrize(
     ("wanted", "steps", "expected"),
     [("auto", 1, 1), ("auto", 22, 22), ("auto", 64, 64), ("auto", 65, 33), ("auto", 703, 64), (8, 5, 5)],
