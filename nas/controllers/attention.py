@@ -98,7 +98,7 @@ class PointsGradient:
         left: number of points whose gradient was not asked for yet.
     """
 
-    def __init__(self, points: Points, gradient: Mapping[str, Array]) -> None:
+    def __init__(self, points: Points, gradient: dict[str, Array]) -> None:
         """Parameters' gradients are added to `gradient`."""
         self._points = points
         self._gradient = gradient
@@ -110,12 +110,12 @@ class PointsGradient:
         """Takes in the gradient for a step's scores and returns that for its hidden states."""
         _, current, vector = attention_names(tape.kind)
         parameters = self._points.parameters
-        self._gradient[vector][...] += (d_scores[:, :, None] * tape.activations).sum(axis=(0, 1))
+        self._gradient[vector] += (d_scores[:, :, None] * tape.activations).sum(axis=(0, 1))
         d_sums = d_scores[:, :, None] * parameters[vector] * (1.0 - tape.activations**2)
         d_projected = self._d_projected.setdefault(tape.kind, np.zeros_like(self.d_anchors))
         d_projected[tape.rows, : d_sums.shape[1]] += d_sums
         d_query = d_sums.sum(axis=1)
-        self._gradient[current][...] += tape.hidden.T @ d_query
+        self._gradient[current] += tape.hidden.T @ d_query
         return np.asarray(d_query @ parameters[current].T)
 
     def of_last_anchor(self) -> Array:
@@ -124,6 +124,6 @@ class PointsGradient:
         anchor, d_anchor = self._points.anchors[:, self.left], self.d_anchors[:, self.left].copy()
         for kind, d_projected in self._d_projected.items():
             previous = attention_names(kind)[0]
-            self._gradient[previous][...] += anchor.T @ d_projected[:, self.left]
+            self._gradient[previous] += anchor.T @ d_projected[:, self.left]
             d_anchor += d_projected[:, self.left] @ self._points.parameters[previous].T
         return d_anchor

@@ -70,16 +70,14 @@ def lstm_step(
         The new state and the tape for `lstm_gradient`.
     """
     after = np.empty_like(state)
-    units = state.shape[-1]
     tapes = []
     for layer in range(state.shape[1]):
         hidden, cell = state[:, layer]
         joined = np.concatenate((inputs, hidden), axis=1)
         gates = joined @ parameters[kernel_name(layer)]
         gates += parameters[bias_name(layer)]
-        gates[:, : 3 * units] = sigmoid(gates[:, : 3 * units])
+        _activate(gates)
         i, f, o, g = _quarters(gates)
-        np.tanh(g, out=g)
         inputs, new_cell = after[:, layer]
         np.multiply(f, cell, out=new_cell)
         new_cell += i * g
@@ -93,7 +91,7 @@ def lstm_gradient(
     parameters: Mapping[str, Array],
     tapes: tuple[LayerTape, ...],
     d_after: Array,
-    gradient: Mapping[str, Array],
+    gradient: dict[str, Array],
 ) -> tuple[Array, Array]:
     """The gradient through one `lstm_step`.
 
@@ -119,15 +117,32 @@ def lstm_gradient(
         np.multiply(d_cell, g, out=d_i)
         np.multiply(d_cell, tape.cell, out=d_f)
         np.multiply(d_hidden, tape.tanh_cell, out=d_o)
-        sigmoids = tape.gates[:, : 3 * units]
-        d_gates[:, : 3 * units] *= sigmoids * (1.0 - sigmoids)
-        np.multiply(d_cell * i, 1.0 - g**2, out=d_g)
+        np.multiply(d_cell, i, out=d_g)
+        d_gates *= _slopes(tape.gates)
         np.multiply(d_cell, f, out=d_state[1, layer])
-        gradient[kernel_name(layer)][...] += tape.joined.T @ d_gates
-        gradient[bias_name(layer)][...] += d_gates.sum(axis=0)
+        gradient[kernel_name(layer)] += tape.joined.T @ d_gates
+        gradient[bias_name(layer)] += d_gates.sum(axis=0)
         d_joined = d_gates @ parameters[kernel_name(layer)].T
         d_inputs, d_state[0, layer] = d_joined[:, :-units], d_joined[:, -units:]
     return d_inputs, d_state
+
+
+def _activate(gates: Array) -> None:
+    """σ of the first three quarters and tanh of the last, in place: σ(x) = ½ + ½ tanh(x/2)."""
+    sigmoids = gates[:, : 3 * (gates.shape[1] // 4)]
+    sigmoids *= 0.5
+    np.tanh(gates, out=gates)
+    sigmoids *= 0.5
+    sigmoids += 0.5
+
+
+def _slopes(gates: Array) -> Array:
+    """Derivatives of `_activate` by its result: σ' = σ − σ², tanh' = 1 − tanh²."""
+    slopes = gates * gates
+    units = gates.shape[1] // 4
+    np.subtract(gates[:, : 3 * units], slopes[:, : 3 * units], out=slopes[:, : 3 * units])
+    np.subtract(1.0, slopes[:, 3 * units :], out=slopes[:, 3 * units :])
+    return slopes
 
 
 def _quarters(gates: Array) -> tuple[Array, Array, Array, Array]:

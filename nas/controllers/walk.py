@@ -83,7 +83,7 @@ class Walk:
     _moves: tuple[_Move, ...]
 
     def add_gradient(
-        self, d_log_probabilities: Array, d_entropies: Array, gradient: Mapping[str, Array]
+        self, d_log_probabilities: Array, d_entropies: Array, gradient: dict[str, Array]
     ) -> None:
         """Adds to `gradient` that of Σ_k d_log_probabilities[k] log P_k + d_entropies[k] H_k.
 
@@ -128,9 +128,12 @@ def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: D
                 log_probabilities[rows] += distribution.log_probability(value)
                 entropies[rows] += distribution.entropy()
             moves.append(_Move(step, rows, hidden, tapes, scores, distribution, value))
-            inputs, state = inputs.copy(), state.copy()
-            inputs[rows] = _next_inputs(parameters, scopes, step, rows, value)
-            state[:, :, rows] = after
+            following = _next_inputs(parameters, scopes, step, rows, value)
+            if len(rows) == batch:
+                inputs, state = following, after
+            else:
+                inputs, state = inputs.copy(), state.copy()
+                inputs[rows], state[:, :, rows] = following, after
             if isinstance(step, Links | Point):
                 scopes[step.scope].add(hidden)
         decided = dict(zip(rows.tolist(), value.tolist(), strict=False))
@@ -177,7 +180,7 @@ def _next_inputs(
 ) -> Array:
     """What the LSTM reads after a step."""
     if isinstance(step, Point):
-        return parameters[START]
+        return np.tile(parameters[START], (len(rows), 1))
     if isinstance(step, Choice):
         return parameters[embedding_name(step.kind)][value[:, 0]]
     anchors = scopes[step.scope].anchors
@@ -201,7 +204,7 @@ class _WayBack:
         walk: Walk,
         d_log_probabilities: Array,
         d_entropies: Array,
-        gradient: Mapping[str, Array],
+        gradient: dict[str, Array],
     ) -> None:
         self.parameters = walk._parameters
         self.d_log_probabilities = d_log_probabilities[:, None]
@@ -227,7 +230,7 @@ class _WayBack:
     def _through_next_inputs(self, move: _Move, d_next: Array) -> None:
         step, value = move.step, move.value
         if isinstance(step, Point):
-            self.gradient[START][...] += d_next.sum(axis=0)
+            self.gradient[START] += d_next.sum(axis=0)
         elif isinstance(step, Choice):
             np.add.at(self.gradient[embedding_name(step.kind)], value[:, 0], d_next)
         elif isinstance(step, Pick):
@@ -235,7 +238,7 @@ class _WayBack:
         else:
             d_anchors = self.scopes[step.scope].d_anchors
             d_anchors[:, : value.shape[1]] += _shares(value)[:, :, None] * d_next[:, None, :]
-            self.gradient[START][...] += d_next[~value.any(axis=1)].sum(axis=0)
+            self.gradient[START] += d_next[~value.any(axis=1)].sum(axis=0)
 
     def _through_decision(self, move: _Move) -> Array:
         """The gradient for the hidden states with which a step decided."""
@@ -247,13 +250,13 @@ class _WayBack:
         if not isinstance(step, Choice) and move.scores is not None:
             return self.scopes[step.scope].through_scores(move.scores, d_logits)
         kernel, bias = head_names(step.kind)
-        self.gradient[kernel][...] += move.hidden.T @ d_logits
-        self.gradient[bias][...] += d_logits.sum(axis=0)
+        self.gradient[kernel] += move.hidden.T @ d_logits
+        self.gradient[bias] += d_logits.sum(axis=0)
         return np.asarray(d_logits @ self.parameters[kernel].T)
 
     def arrive(self) -> None:
         """Hands what is left to the first input and to the initial points."""
-        self.gradient[START][...] += self.d_inputs.sum(axis=0)
+        self.gradient[START] += self.d_inputs.sum(axis=0)
         for scope, points in self.scopes.items():
             while points.left:
                 d_anchor = points.of_last_anchor()
