@@ -1,0 +1,161 @@
+"""DVC makes, skips, changes, moves and goes on with the pipeline, on a copy of the project."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nas.search.record import Record
+from tests.making import TINY
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS: dict[str, dict[str, Any]] = {
+    "digits-conv": {
+        **TINY,
+        "controller": {"name": "reinforce"},
+        "evaluator": {"name": "train", "trainer": "tests.final.fakes:train_finals_only"},
+        "recipe": {**TINY["recipe"], "steps_per_execution": 4},
+        "final": {"top": 1, "recipe": {"epochs": 2}, "baseline": "resnet:4x1x1"},
+        "beside": "digits-random",
+    },
+    "digits-random": {**TINY, "controller": {"name": "random"}},
+}
+ONLY_SEARCH = "search@digits-conv"
+
+
+def call(folder: Path, *command: str) -> str:
+    """Runs a program in `folder` and returns its output; `python` is this one."""
+    bin_folder = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "NAS_LEASES": str(folder.parent / "leases"),
+        "PREFECT_HOME": str(folder.parent / "prefect"),
+        **{f"GIT_{who}_NAME": "Test" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "test@localhost" for who in ("AUTHOR", "COMMITTER")},
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}"
+    return done.stdout
+
+
+def dvc(folder: Path, *arguments: str) -> str:
+    return call(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with small experiments, in git, made whole by `dvc repro`."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("the project is no git repository here")
+    folder = tmp_path_factory.mktemp("dvc") / "project"
+    listed = call(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in listed.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
+    for path in (folder / "experiments").iterdir():
+        path.unlink()
+    for name, experiment in EXPERIMENTS.items():
+        (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment))
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    call(folder, "git", "init", "--quiet", ".")
+    dvc(folder, "repro")
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    call(folder, "git", "add", "--all")
+    call(folder, "git", "commit", "--quiet", "--message", "made")
+
+
+@pytest.fixture
+def clone(project: Path, tmp_path: Path) -> Path:
+    """Another clone, with the outputs pulled from a remote that the first one pushed to."""
+    dvc(project, "remote", "add", "--force", "--default", "store", str(tmp_path / "store"))
+    commit(project)
+    dvc(project, "push")
+    folder = tmp_path / "clone"
+    call(tmp_path, "git", "clone", "--quiet", str(project), str(folder))
+    dvc(folder, "pull")
+    return folder
+
+
+def children(folder: Path) -> list[tuple[int, float | None]]:
+    """Number and begin of each child in the snapshot of digits-conv."""
+    with Record.read(folder / "data/searches/digits-conv/records/seed-7.sqlite") as record:
+        return [(child.number, child.started_at) for child in record.children()]
+
+
+def test_one_command_makes_everything_and_a_second_one_nothing(project: Path) -> None:
+    for output in (
+        "searches/digits-conv/leaderboard.csv",
+        "searches/digits-random/records/seed-7.sqlite",
+        "models/digits-conv/model.keras",
+        "models/digits-conv/saved_model/saved_model.pb",
+        "reports/digits-conv/page/index.html",
+    ):
+        assert (project / "data" / output).is_file(), output
+    again = dvc(project, "repro")
+    assert "Data and pipelines are up to date" in again
+    assert "Running stage" not in again
+    assert call(project, "git", "status", "--porcelain") == ""
+
+
+def test_metrics_and_plots_show_searches_and_test(project: Path) -> None:
+    shown = json.loads(dvc(project, "metrics", "show", "--json"))[""]["data"]
+    searched = shown["data/searches/digits-conv/metrics.json"]["data"]
+    tested = shown["data/reports/digits-conv/evaluation/metrics.json"]["data"]
+    assert searched["children"] == 8
+    assert 0 <= tested["test_accuracy"] <= 1
+    assert tested["test_touches"] == 1
+    page = Path(dvc(project, "plots", "show").strip().splitlines()[-1].removeprefix("file://"))
+    text = page.read_text()
+    for title in (
+        "Mean reward by round",
+        "Mean reward of digits-conv beside random search",
+        "Test images by class",
+    ):
+        assert title in text
+
+
+def test_the_live_records_are_no_output(project: Path) -> None:
+    assert (project / ".state").is_dir()
+    assert ".state" not in (project / "dvc.lock").read_text()
+
+
+def test_another_clone_pulls_the_outputs_and_its_search_goes_on_from_the_snapshot(clone: Path) -> None:
+    before = children(clone)
+    assert len(before) == 8
+    assert "Running stage" not in dvc(clone, "repro")
+    dvc(clone, "exp", "run", "-S", "experiments/digits-conv.yaml:budget.children=12", ONLY_SEARCH)
+    after = children(clone)
+    assert [number for number, _ in after] == list(range(12))
+    assert after[:8] == before  # none of them was trained again
+    changed = json.loads(dvc(clone, "metrics", "diff", "--json"))
+    assert changed["data/searches/digits-conv/metrics.json"]["children"]["new"] == 12
+
+
+def test_another_definition_begins_a_search_of_its_own(clone: Path) -> None:
+    before = children(clone)
+    dvc(clone, "exp", "run", "-S", "experiments/digits-conv.yaml:recipe.epochs=2", ONLY_SEARCH)
+    after = children(clone)
+    assert len(after) == 8
+    assert {begun for _, begun in after}.isdisjoint(begun for _, begun in before)
