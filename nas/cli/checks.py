@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.metadata
 import json
 import os
@@ -45,7 +46,6 @@ SWITCHES = {
     "DO_NOT_TRACK": ("1", "Prefect's client and MLflow"),
     "PREFECT_SERVER_ANALYTICS_ENABLED": ("false", "Prefect's server"),
     "MLFLOW_DISABLE_TELEMETRY": ("true", "MLflow"),
-    "DVC_NO_ANALYTICS": ("1", "DVC"),
 }
 CHILD_MEMORY_BYTES = 2 * 2**30
 """Roughly what one TensorFlow process with a small network and its data needs."""
@@ -79,7 +79,7 @@ def all_findings(workspace: Workspace, workers: Workers) -> Iterator[Finding]:
     yield from places(workers, gpus)
     yield from machine(workspace)
     yield from (port(number, owner) for number, owner in PORTS.items())
-    yield from telemetry()
+    yield from telemetry(workspace)
     yield from folders(workspace)
 
 
@@ -234,14 +234,29 @@ def port(number: int, owner: str) -> Finding:
     )
 
 
-def telemetry() -> Iterator[Finding]:
+def telemetry(workspace: Workspace) -> Iterator[Finding]:
     """The switches that keep the libraries from reporting usage to their makers."""
     for name, (quiet, who) in SWITCHES.items():
         value = os.environ.get(name)
-        on = value is not None and value.lower() in (quiet, {"1": "true", "true": "1", "false": "0"}[quiet])
-        found = f"{value or 'not set'} ({who})"
-        advice = "" if on else f"{name}={quiet} for programs that nasflow doesn't start itself"
-        yield Finding("telemetry", name, "ok" if on else "note", found, advice)
+        if value is None:
+            found = f"not set; {quiet} in what nasflow runs ({who})"
+            yield Finding("telemetry", name, "ok", found)
+        elif value.lower() in (quiet, "true" if quiet == "1" else quiet):
+            yield Finding("telemetry", name, "ok", f"{value} ({who})")
+        else:
+            yield Finding("telemetry", name, "note", f"{value}: {who} may report", f"{quiet} keeps it silent")
+    config = configparser.ConfigParser()
+    with suppress(configparser.Error):
+        config.read(workspace.root / ".dvc" / "config")
+    analytics = config.get("core", "analytics", fallback="")
+    silent = analytics == "false" or bool(os.environ.get("DVC_NO_ANALYTICS"))
+    yield Finding(
+        "telemetry",
+        "DVC",
+        "ok" if silent else "note",
+        "silent" if silent else "may report",
+        "" if silent else "`dvc config core.analytics false` keeps it silent",
+    )
 
 
 def folders(workspace: Workspace) -> Iterator[Finding]:

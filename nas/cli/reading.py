@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,11 +26,14 @@ from nas.cli.common import (
     screen,
 )
 from nas.cli.records import RecordFile, live_records, readable_experiment, record_of
-from nas.cli.tables import leaderboard, leaderboard_table, number, rows_as_json
+from nas.cli.tables import leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError, nearest
 from nas.evaluation import Status
 from nas.search.rows import Child
 from nas.workspace import Workspace
+
+WIDE_STATUS = 120
+"""Columns of a screen on which the names of records have room."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -121,18 +125,15 @@ def _running(child: Child) -> dict[str, Any]:
 def _show_states(searches: list[dict[str, Any]]) -> None:
     console = screen()
     table = Table(box=None, padding=(0, 1))
-    for name, side in (
-        ("experiment", "left"),
-        ("seed", "right"),
-        ("children", "right"),
-        ("failed", "right"),
-        ("rounds", "right"),
-        ("best reward", "right"),
-        ("mean reward of\nthe last round", "right"),
-        ("state", "left"),
-        ("record", "left"),
-    ):
-        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    wide = console.width >= WIDE_STATUS
+    table.add_column("experiment", no_wrap=True)
+    for name in ("seed", "children", "failed", "rounds"):
+        table.add_column(name, justify="right")
+    table.add_column("best reward", justify="right", min_width=len("(validation)"))
+    table.add_column("mean of\nlast round", justify="right")
+    table.add_column("state")
+    if wide:
+        table.add_column("record", no_wrap=True)
     for search in searches:
         children, budget = search["children"], search["budget"]
         failed = sum(children[str(status)] for status in Status if status is not Status.OK)
@@ -149,7 +150,7 @@ def _show_states(searches: list[dict[str, Any]]) -> None:
             else "–",
             number(statistics.get("reward/mean")),
             f"process {search['holder']} works on it" if search["holder"] else "rests",
-            search["record"].rpartition("/record.sqlite")[0].rpartition("/")[2],
+            *[Path(search["record"]).parent.name] * wide,
         )
     console.print(table)
     for search in searches:
@@ -196,7 +197,7 @@ def top(
             f"nas: the file of '{loaded.name}' changed since; shown is the search of the former definition\n"
         )
     if rows:
-        screen().print(leaderboard_table(loaded.name, rows))
+        show_leaderboard(screen(), loaded.name, rows)
     else:
         typer.echo(f"No child of {loaded.name} has ended well yet.")
 

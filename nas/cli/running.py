@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -87,6 +88,7 @@ def _accuracy(measured: dict[str, float]) -> str:
 
 
 def _register(experiment: Experiment, workspace: Workspace, evaluation: dict[str, Any]) -> str:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the model is loaded here, by a chatty library
     from nas import datasets
     from nas.tracking import Tracker
 

@@ -15,7 +15,7 @@ from nas.cli.common import Name, Settings, Track, chosen_seeds, examples, load_e
 from nas.cli.live import Monitor
 from nas.cli.records import RecordFile, changed_definition, differences, live_records
 from nas.cli.signals import Stopped
-from nas.cli.tables import leaderboard, leaderboard_table
+from nas.cli.tables import leaderboard, show_leaderboard
 from nas.errors import InputError, TemporaryError
 from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search
@@ -80,7 +80,7 @@ def search(
     with ExitStack() as stack:
         records = [(one, stack.enter_context(Record.read(path))) for one, path in paths]
         rows = leaderboard(loaded, records, PLACES)
-    console.print(leaderboard_table(loaded.name, rows))
+    show_leaderboard(console, loaded.name, rows)
     console.print(f"Next: nas show {rows[0].child} {loaded.name}, nas finalize {loaded.name}" if rows else "")
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from nas.cli.common import AsJson, Name, examples, print_json, screen
 from nas.cli.records import readable_experiment, record_of
 from nas.cli.running import tested_lines
-from nas.cli.tables import Row, leaderboard, leaderboard_table, number, rows_as_json
+from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.search.record import Record
@@ -67,13 +67,14 @@ def _search(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
 
 
 def _mean_reward(records: list[Record]) -> float | None:
-    rewards = [
-        child.result.reward
+    """The mean over all rounds that were learnt from."""
+    means = [
+        done.statistics["reward/mean"]
         for record in records
-        for child in record.children(finished_only=True)
-        if child.result is not None and child.result.reward is not None
+        for done in record.rounds()
+        if done.statistics is not None and "reward/mean" in done.statistics
     ]
-    return sum(rewards) / len(rewards) if rewards else None
+    return sum(means) / len(means) if means else None
 
 
 def _show(
@@ -84,11 +85,11 @@ def _show(
 ) -> None:
     console = screen()
     for search in searches:
-        console.print(leaderboard_table(search["experiment"], search["leaderboard"]))
+        show_leaderboard(console, search["experiment"], search["leaderboard"])
         console.print()
     table = Table(box=None, padding=(0, 1))
     table.add_column("search")
-    for column in ("children", "failed", "best reward\n(proxy)", "mean reward\n(proxy)"):
+    for column in ("children", "failed", "best reward\n(proxy)", "mean of all\nrounds (proxy)"):
         table.add_column(column, justify="right")
     for search in searches:
         best, mean = number(search["best_reward"]), number(search["mean_reward"])

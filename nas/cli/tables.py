@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,6 +14,9 @@ from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
 from nas.search.record import Record
 from nas.search.rows import Child
+
+LEFT_OF_ARCHITECTURE = 90
+"""Columns that the rest of a leaderboard may take."""
 
 _MEANING = {
     "proxy": "reward and score are a proxy: short trainings, not retrained networks",
@@ -76,37 +80,34 @@ def _reward(child: Child) -> float:
     return 0.0 if child.result is None or child.result.reward is None else child.result.reward
 
 
-def leaderboard_table(name: str, rows: Sequence[Row]) -> Table:
-    """The leaderboard of the experiment `name` for people; with seeds only where there are several."""
+def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
+    """Prints the leaderboard of the experiment `name`; with seeds only where there are several.
+
+    Where the screen is too narrow for them, architectures stand below the table, unbroken by it.
+    """
     kind = kind_of(name)
     several = len({row.seed for row in rows}) > 1
-    table = Table(
-        title=f"[bold]{escape(name)}[/]\n{_MEANING[kind]}",
-        title_justify="left",
-        box=None,
-        padding=(0, 1),
-        title_style="",
-    )
-    for column in ("place", f"reward\n({kind})", f"score\n({kind})", "parameters", "multiply-\nadds"):
+    title = f"[bold]{escape(name)}[/]\n{_MEANING[kind]}"
+    table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 1))
+    names = ["place", f"reward\n({kind})", f"score\n({kind})", "parameters", "multiply-\nadds"]
+    for column in [*names, "training", "child", *["seed"] * several]:
         table.add_column(column, justify="right")
-    table.add_column("training", justify="right")
-    table.add_column("child", justify="right")
-    if several:
-        table.add_column("seed", justify="right")
-    table.add_column("architecture", overflow="fold")
-    for row in rows:
-        table.add_row(
-            str(row.place),
-            number(row.reward),
-            number(row.score),
-            count(row.parameters),
-            count(row.multiply_adds),
-            clock(row.seconds),
-            str(row.child),
-            *([str(row.seed)] if several else []),
-            row.architecture,
-        )
-    return table
+    cells = [
+        [str(row.place), number(row.reward), number(row.score), count(row.parameters)]
+        + [count(row.multiply_adds), clock(row.seconds), str(row.child)]
+        + [str(row.seed)] * several
+        for row in rows
+    ]
+    widest = max((len(row.architecture) for row in rows), default=0)
+    wide = console.width >= LEFT_OF_ARCHITECTURE + widest
+    if wide:
+        table.add_column("architecture", no_wrap=True)
+    for row, line in zip(rows, cells, strict=True):
+        table.add_row(*line, *[row.architecture] * wide)
+    console.print(table)
+    if not wide:
+        for row in rows:
+            console.print(f"{row.place:>6}  {row.architecture}", soft_wrap=True, markup=False)
 
 
 def number(value: float | None) -> str:

@@ -148,8 +148,14 @@ def test_telemetry_that_is_on_is_noted(
 ) -> None:
     monkeypatch.setenv("DO_NOT_TRACK", "1")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "true")
     monkeypatch.delenv("DVC_NO_ANALYTICS", raising=False)
     found = findings(nas)
     assert found["telemetry", "DO_NOT_TRACK"]["state"] == "ok"
     assert found["telemetry", "MLFLOW_DISABLE_TELEMETRY"]["state"] == "ok"
-    assert found["telemetry", "DVC_NO_ANALYTICS"]["state"] == "note"
+    assert found["telemetry", "PREFECT_SERVER_ANALYTICS_ENABLED"]["state"] == "note"
+    assert found["telemetry", "DVC"]["state"] == "note"
+    config = workspace.root / ".dvc" / "config"
+    config.parent.mkdir()
+    config.write_text("[core]\n    analytics = false\n")
+    assert findings(nas)["telemetry", "DVC"]["state"] == "ok"

@@ -130,13 +130,18 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(
 def test_only_the_first_signal_interrupts() -> None:
     before = signal.getsignal(signal.SIGTERM)
     closed = False
-    with pytest.raises(Stopped) as stop, ends_on_signals():
+
+    def work() -> None:
+        nonlocal closed
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGTERM)
             closed = True
+
+    with pytest.raises(Stopped) as stop, ends_on_signals():
+        work()
     assert closed
     assert stop.value.exit_code == 143
     assert signal.getsignal(signal.SIGTERM) is before

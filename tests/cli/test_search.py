@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from rich.console import Console
 
 from nas.cli import live
 from nas.cli.live import Monitor
+from nas.cli.tables import Row, show_leaderboard
 from nas.experiment import load
 from nas.search.opening import open_search
-from nas.search.search import Search
+from nas.search.search import Event, Search
+from nas.workers.slots import Lease, Slot
 from nas.workspace import Workspace
 from tests.cli.conftest import NETS, Nas, Write
 
@@ -168,9 +171,31 @@ def test_a_terminal_shows_progress_slots_best_and_why_children_wait(
     assert "queued for 1 slots" in shown
 
 
-def test_events_after_the_end_of_the_display_change_nothing(write: Write, workspace: Workspace) -> None:
-    from nas.search.search import Event
+def test_a_search_without_a_terminal_says_why_nothing_runs(
+    nas: Nas, write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(budget={"children": 1}, workers__slots=1)
+    monkeypatch.setattr(live, "PATIENCE", 0.05)
+    lease = Lease.take(Slot("cpu-0", 1))
+    assert lease is not None
+    threading.Timer(1.0, lease.release).start()
+    ended = nas("search", "tiny", "--no-track")
+    assert "waiting: 1 queued for 1 slots (cpu-0 is held by process " in ended.out
+    assert "tiny, seed 7: done: 1 children" in ended.out
 
+
+def test_a_narrow_terminal_shows_architectures_unbroken_below_the_table() -> None:
+    net = "conv:" + ",".join(f"3x3x8@{number}" for number in range(12))
+    row = Row(1, 0, 7, 0.5, 0.8, 1000, 2000, 1.0, net)
+    narrow, wide = io.StringIO(), io.StringIO()
+    show_leaderboard(Console(file=narrow, width=80), "tiny", [row])
+    show_leaderboard(Console(file=wide, width=300), "tiny", [row])
+    assert narrow.getvalue().splitlines()[-1] == f"     1  {net}"
+    assert wide.getvalue().splitlines()[-1].split()[-1] == net
+    assert "1.00 k" in wide.getvalue().splitlines()[-1]
+
+
+def test_events_after_the_end_of_the_display_change_nothing(write: Write, workspace: Workspace) -> None:
     Monitor(Console(file=io.StringIO()))(Event("finished", 0, 0))
 
 

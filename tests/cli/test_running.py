@@ -1,0 +1,145 @@
+"""What follows a search: its commands hand over to the rooms below and tell what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.experiment import Experiment
+from nas.search.opening import open_search
+from nas.search.record import Record
+from nas.search.search import Search
+from nas.workspace import Workspace
+from tests.cli.conftest import NETS, Nas, Write
+
+EVALUATION: dict[str, Any] = {
+    "architecture": NETS[0],
+    "rank_correlation": {"kendall_tau": None, "n": 1, "reason": "it takes two architectures"},
+    "test": {
+        "images": 300,
+        "touches": 2,
+        "winner": {"accuracy": 0.97, "low": 0.95, "high": 0.98},
+        "baseline": None,
+    },
+}
+
+
+@dataclass
+class FakeTracker:
+    """Notes what it was asked to do."""
+
+    calls: list[tuple[str, Any]] = field(default_factory=list)
+
+    def sync(self, record: Record, experiment: Experiment) -> int:
+        assert record.held
+        self.calls.append(("sync", experiment.name))
+        return record.count()
+
+    @contextmanager
+    def follow(self, search: Search) -> Iterator[None]:
+        self.calls.append(("follow", search.experiment.name))
+        yield
+
+    def register_winner(self, folder: Path, experiment: Experiment, data: Any, measured: Any) -> str:
+        self.calls.append(("register", (folder.name, experiment.name, data.name, measured)))
+        return "models:/nasflow-tiny/1"
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
+    tracker = FakeTracker()
+    monkeypatch.setattr("nas.tracking.Tracker", lambda _: tracker)
+    return tracker
+
+
+@pytest.fixture
+def finals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finals that train as a search of this experiment's finals does, and choose the first."""
+
+    def run(experiment: Experiment, workspace: Workspace, *, listeners: Any, follow: Any) -> Path:
+        derived = experiment.model_copy(update={"name": f"{experiment.name}.final"})
+        with open_search(derived, workspace, listeners=listeners) as search, follow(search):
+            search.advance(derived.budget)
+        folder = workspace.models(experiment.name)
+        folder.mkdir(parents=True)
+        (folder / "final.json").write_text(json.dumps({"winner": {"architecture": NETS[0], "score": 0.9}}))
+        return folder
+
+    monkeypatch.setattr("nas.final.finalize.finalize", run)
+
+
+@pytest.mark.usefixtures("finals")
+def test_finals_are_shown_as_validation_and_followed(nas: Nas, write: Write, tracker: FakeTracker) -> None:
+    write(budget={"children": 2})
+    ended = nas("finalize", "tiny")
+    assert ended.code == 0
+    assert ended.out.count("(validation)  ") == 2
+    assert "proxy" not in ended.out
+    assert f"winner  {NETS[0]}\nscore   0.9000 (validation)\n" in ended.out
+    assert tracker.calls == [("follow", "tiny.final")]
+    state = json.loads(nas("status", "--json").out)["searches"][0]
+    assert (state["experiment"], state["best"]["proxy"]) == ("tiny.final", False)
+    assert "networks retrained from scratch" in nas("top", "tiny.final").out
+    assert "reward (validation)" in nas("show", "0", "tiny.final").out
+
+
+@pytest.mark.usefixtures("finals")
+def test_finals_need_not_be_followed(nas: Nas, write: Write, tracker: FakeTracker) -> None:
+    write(budget={"children": 1})
+    nas("finalize", "tiny", "--no-track")
+    assert tracker.calls == []
+
+
+def test_an_evaluation_is_told_and_its_winner_registered(
+    nas: Nas, write: Write, tracker: FakeTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    monkeypatch.setattr("nas.final.evaluate.evaluate", lambda experiment, workspace: EVALUATION)
+    silent = nas("evaluate", "tiny", "--no-track")
+    assert tracker.calls == []
+    assert "test      0.9700 (0.9500 – 0.9800 at 95 %), 300 images, touched 2 times\n" in silent.out
+    assert "baseline" not in silent.out
+    assert "it takes two architectures (over 1 architectures)" in silent.out
+    assert "MLflow    models:/nasflow-tiny/1\n" in nas("evaluate", "tiny").out
+    assert tracker.calls == [("register", ("tiny", "tiny", "digits", EVALUATION))]
+
+
+@pytest.mark.usefixtures("finals")
+def test_what_mlflow_missed_is_sent_searches_finals_and_winner(
+    nas: Nas, write: Write, workspace: Workspace, tracker: FakeTracker
+) -> None:
+    write(budget={"children": 2}, repeats=[1, 2])
+    nas("search", "tiny", "--no-track")
+    nas("finalize", "tiny", "--no-track")
+    path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(EVALUATION))
+    ended = nas("track", "tiny")
+    assert ended.code == 0
+    assert [call for call in tracker.calls if call[0] == "sync"] == [
+        ("sync", "tiny"),
+        ("sync", "tiny"),
+        ("sync", "tiny.final"),
+    ]
+    assert tracker.calls[-1][0] == "register"
+    assert "tiny, seed 2: 2 children added, all 2 are in MLflow\n" in ended.out
+
+
+def test_a_search_that_is_running_is_not_tracked_twice(
+    nas: Nas, write: Write, workspace: Workspace, tracker: FakeTracker
+) -> None:
+    write(budget={"children": 1})
+    nas("search", "tiny", "--no-track")
+    (path,) = workspace.state.glob("*/record.sqlite")
+    with Record.read(path) as record:
+        definition = record.definition
+    with Record.hold(path, definition):
+        ended = nas("track", "tiny")
+    assert ended.code == 75
+    assert tracker.calls == []
