@@ -78,13 +78,13 @@ def run(digits: datasets.Prepared) -> Callable[..., Run]:
 
 def begin_python(code: str, *arguments: str) -> subprocess.Popen[str]:
     """Runs `code` in a fresh process; see `end_python`."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": path},
     )
 
 

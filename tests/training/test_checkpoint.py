@@ -14,7 +14,7 @@ from nas.training.checkpoint import FILE, Checkpoint
 def variables(value: float) -> list[keras.Variable]:
     return [
         keras.Variable(np.full((2, 3), value, "float32")),
-        keras.Variable(int(value), dtype="int64", trainable=False),
+        keras.Variable(int(value), dtype="int32", trainable=False),
         keras.Variable(np.array([value, 7]), dtype="uint32", trainable=False),
     ]
 
