@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from nas.controllers.controller import Controller, Told
 from nas.evaluation import ChildResult, Evaluator, Job, Proposal
@@ -17,6 +20,7 @@ from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.search import Search
 from nas.tracking import Tracker, tracker
+from nas.tracking.connection import Connection
 from nas.workspace import Workspace
 from tests.tracking.making import proposals, runs, trained
 
@@ -61,6 +65,15 @@ def search(record: Record, experiment: Experiment, before: Callable[[int], None]
     return Search(experiment, record, controller, evaluator, experiment.reward.make("reward"))
 
 
+def until(condition: Callable[[], object]) -> None:
+    """Waits for the other thread."""
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise TimeoutError("waited 30 s in vain")
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracker, "PAUSE", 0.01)
@@ -92,20 +105,17 @@ def test_a_followed_search_is_whole_in_mlflow_at_its_end(
 def test_children_appear_while_the_search_still_runs(
     workspace: Workspace, experiment: Experiment, record: Record
 ) -> None:
+    target = f"mlflow:sqlite:///{workspace.tracking}/mlflow.db"
     seen = []
 
-    def wait_for_first(number: int) -> None:
-        if number == 1:
-            while not (
-                seen or record.projected(f"mlflow:sqlite:///{workspace.tracking}/mlflow.db").get("child 0")
-            ):
-                threading.Event().wait(0.01)
-            seen.extend(run.info.status for run in runs(workspace, "search"))
+    def wait_for_the_one_before(number: int) -> None:
+        until(lambda: not number or f"child {number - 1}" in record.projected(target))
+        seen.extend(run.info.status for run in runs(workspace, "search"))
 
-    followed = search(record, experiment, wait_for_first)
+    followed = search(record, experiment, wait_for_the_one_before)
     with Tracker(workspace).follow(followed):
-        followed.advance(Budget(children=2))
-    assert seen == ["RUNNING"]
+        followed.advance(Budget(children=4))
+    assert set(seen) == {"RUNNING"}
 
 
 @pytest.mark.parametrize(
@@ -172,8 +182,7 @@ def test_what_was_missed_is_sent_when_mlflow_comes_back(
 ) -> None:
     def come_back(number: int) -> None:
         if number == 9:
-            while not warnings():
-                threading.Event().wait(0.01)
+            until(warnings)
             absent.unlink()
 
     followed = search(record, experiment, come_back)
@@ -185,6 +194,33 @@ def test_what_was_missed_is_sent_when_mlflow_comes_back(
         sum(item.startswith("child") for item in record.projected(f"mlflow:sqlite:///{absent}/mlflow.db"))
         == 16
     )
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_request_that_fails_between_a_run_and_its_contents_doubles_nothing(
+    workspace: Workspace,
+    experiment: Experiment,
+    record: Record,
+    warnings: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log, calls = Connection.log, []
+
+    def fail_once(self: Connection, *arguments: Any, **named: Any) -> None:
+        calls.append(arguments)
+        if len(calls) == 4:  # the parent's, two children's, and the third child has a run already
+            raise MlflowException("not now")
+        log(self, *arguments, **named)
+
+    monkeypatch.setattr(Connection, "log", fail_once)
+    followed = search(record, experiment)
+    with Tracker(workspace).follow(followed):
+        followed.advance(Budget(children=8))
+        until(warnings)
+    children = runs(workspace, "child")
+    assert sorted(int(run.data.tags["nas.child"]) for run in children) == list(range(8))
+    assert {run.info.status for run in children} == {"FINISHED"}
+    assert all(run.data.metrics["proxy_score"] == 0.5 for run in children)
 
 
 def test_what_was_missed_is_replayed_by_sync(

@@ -94,8 +94,8 @@ mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/nasflow-tiny@champion")
 np.save("probabilities.npy", model.predict(np.load("images.npy")))
 (images,) = model.metadata.signature.inputs.to_dict()
-facts = [images["tensor-spec"], model.metadata.metadata["classes"], model.input_example.shape, "nas" in sys.modules]
-print(json.dumps(facts))
+classes = model.metadata.metadata["classes"]
+print(json.dumps([images["tensor-spec"], classes, model.input_example.shape, "nas" in sys.modules]))
 """
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, connect(workspace).uri],
