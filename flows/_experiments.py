@@ -1,0 +1,42 @@
+"""Experiments as flows name them: JSON-able in the UI, words on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nas.experiment import Experiment, load, parse_setting
+from nas.workspace import Workspace
+
+
+def experiment(name: str, settings: Mapping[str, Any] | None = None) -> Experiment:
+    """The experiment of the workspace's file `experiments/NAME.yaml`, or of the file at a path.
+
+    Args:
+        name: of the experiment, or a path that ends in `.yaml`.
+        settings: values that replace the file's, by dotted key.
+    """
+    path = Path(name) if name.endswith(".yaml") else Workspace.here().experiments / f"{name}.yaml"
+    return load(path, settings)
+
+
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """A command line that names an experiment, with settings."""
+    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("experiment", metavar="EXPERIMENT", help="name of a file experiments/NAME.yaml")
+    made.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace a value of the file by its dotted key, as in recipe.epochs=5",
+    )
+    return made
+
+
+def settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a parsed command line."""
+    return dict(parse_setting(text) for text in arguments.settings)

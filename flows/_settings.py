@@ -1,0 +1,30 @@
+"""The settings of Prefect that flows start from; whatever the user's environment says wins.
+
+Prefect reads its environment once, when it is imported, so the package `flows` applies these first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_LOGGING_LEVEL": "WARNING",  # else a line for each state of each task run
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "nas",  # our own lines show in the pages of a run
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # threads of a search belong to no run
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s are too few on a busy machine
+}
+
+logger = logging.getLogger("nas.flows")
+"""Of all flows: few lines, for people."""
+
+
+def apply() -> None:
+    """Sets the defaults that the environment doesn't."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    logger.setLevel(logging.INFO)
