@@ -104,14 +104,13 @@ def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: D
     """Takes a batch through `steps`, with the LSTM's state zero before the first.
 
     Args:
-        parameters: all that the functions ending in `_name` and `_names` here and beside name.
+        parameters: the policy's arrays, each under the name that the module which uses it gives it.
         steps: of one depth.
         batch: how many architectures.
         decide: called for each step at which there is something to decide.
     """
-    units = len(parameters[START])
     inputs = np.tile(parameters[START], (batch, 1))
-    state = np.zeros((2, lstm_layers(parameters), batch, units))
+    state = np.zeros((2, lstm_layers(parameters), *inputs.shape))
     scopes = _open_scopes(parameters, steps, batch)
     values: list[list[Tokens]] = [[] for _ in range(batch)]
     log_probabilities, entropies = np.zeros(batch), np.zeros(batch)
@@ -219,7 +218,7 @@ class _WayBack:
         """Goes back over one step."""
         rows, step = move.rows, move.step
         self._through_next_inputs(move, self.d_inputs[rows])
-        d_after = self.d_state[:, :, rows]
+        d_after = self.d_state[:, :, rows]  # a copy, since rows are indices
         d_after[0, -1] += self._through_decision(move)
         if isinstance(step, Links | Point):
             d_after[0, -1] += self.scopes[step.scope].of_last_anchor()

@@ -137,26 +137,52 @@ def test_a_gradient_can_be_taken_twice_from_one_walk():
         np.testing.assert_allclose(both[name], first[name] + entropy[name], rtol=1e-9, atol=1e-12)
 
 
-def test_links_follow_the_papers_formula():
-    """P(link) = sigmoid(vᵀ tanh(W_prev h_j + W_curr h_i)), with the hidden states computed by hand."""
-    space = StepSpace(lambda _: StepList((Point("1", "net"), Point("2", "net"), Links("3", "link", "net"))))
-    policy = make_policy(space, units=3, layers=1)
+def lstm_by_hand(policy: LstmPolicy, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Hidden states of a policy of one layer with 3 units that reads `inputs`."""
     p = policy.parameters
     h = c = np.zeros(3)
     hidden = []
-    for _ in range(3):
-        gates = np.concatenate([p["start"], h]) @ p["lstm/0/kernel"] + p["lstm/0/bias"]
+    for x in inputs:
+        gates = np.concatenate([x, h]) @ p["lstm/0/kernel"] + p["lstm/0/bias"]
         i, f, o = (1 / (1 + np.exp(-gates[k : k + 3])) for k in (0, 3, 6))
         c = f * c + i * np.tanh(gates[9:])
         h = o * np.tanh(c)
         hidden.append(h)
+    return hidden
+
+
+def linking_policy() -> LstmPolicy:
+    """Two points, links to them, and a choice that reads what was linked."""
+    steps = StepList((Point("1", "n"), Point("2", "n"), Links("3", "link", "n"), Choice("4", "c", (0, 1))))
+    return make_policy(StepSpace(lambda _: steps), units=3, layers=1)
+
+
+def test_links_follow_the_papers_formula():
+    """P(link) = sigmoid(vᵀ tanh(W_prev h_j + W_curr h_i)), with the hidden states computed by hand."""
+    policy = linking_policy()
+    p = policy.parameters
+    hidden = lstm_by_hand(policy, [p["start"]] * 3)
     chances = []
     for j in (0, 1):
         looked = np.tanh(hidden[j] @ p["attention/link/previous"] + hidden[2] @ p["attention/link/current"])
         chances.append(1 / (1 + np.exp(-looked @ p["attention/link/vector"])))
     expected = np.log([(1 - chances[0]) * (1 - chances[1]), chances[0] * (1 - chances[1])])
-    walks = policy.follow([(1, (0, 0)), (1, (1, 0))])
-    np.testing.assert_allclose(walks.log_probabilities, expected, rtol=1e-12)
+    either = np.exp(
+        policy.follow([(1, (0, 0, 0)), (1, (0, 0, 1)), (1, (1, 0, 0)), (1, (1, 0, 1))]).log_probabilities
+    )
+    np.testing.assert_allclose(np.log([either[:2].sum(), either[2:].sum()]), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("bits", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_after_links_the_mean_of_the_linked_anchors_is_read(bits):
+    """The start vector if nothing was linked."""
+    policy = linking_policy()
+    p = policy.parameters
+    anchors = np.array(lstm_by_hand(policy, [p["start"]] * 3))[:2]
+    read = np.average(anchors, axis=0, weights=bits) if any(bits) else p["start"]
+    logits = lstm_by_hand(policy, [*[p["start"]] * 3, read])[3] @ p["head/c/kernel"] + p["head/c/bias"]
+    zero, one = policy.follow([(1, (*bits, 0)), (1, (*bits, 1))]).log_probabilities
+    assert one - zero == pytest.approx(logits[1] - logits[0], rel=1e-10)
 
 
 def test_parameters_begin_uniformly_within_the_scale():
