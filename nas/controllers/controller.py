@@ -102,14 +102,6 @@ class Controller(ABC):
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"this is no state of a {type(self).__name__}: {error!r}") from error
 
-    def _next(self, depth: int, tokens: Tokens, log_probability: float) -> Proposal:
-        """The next proposal, counted, of what `tokens` write down."""
-        architecture, overrides = self.space.decode(tokens, depth), self.space.overrides(tokens, depth)
-        self.proposed += 1
-        return Proposal(
-            self.proposed - 1, depth, tokens, architecture, overrides, log_probability, self.updates
-        )
-
 
 Gradient = dict[str, np.ndarray]
 """Gradient of the loss by parameter name, shaped like the parameters."""

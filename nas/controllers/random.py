@@ -24,7 +24,7 @@ class RandomController(Controller):
         proposals = []
         for _ in range(count):
             tokens, log_probability = self._sample(self.space.steps(depth))
-            proposals.append(self._next(depth, tokens, log_probability))
+            proposals.append(self._proposal(depth, tokens, log_probability))
         return proposals
 
     def learn(self, told: Told) -> dict[str, float]:

@@ -89,7 +89,7 @@ class Reinforce(PolicyGradientController):
         depth = self.space.depth.at(self.proposed)
         walk = self.policy.sample(depth, count, self.random)
         return [
-            self._next(depth, tokens, float(log_probability))
+            self._proposal(depth, tokens, float(log_probability))
             for tokens, log_probability in zip(walk.tokens, walk.log_probabilities, strict=True)
         ]
 

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
-from nas.controllers.controller import Told
+from nas.controllers.controller import Told, rewards_of
 from nas.controllers.lstm import Array
-from nas.errors import InputError
 from nas.evaluation import Proposal
 
 
@@ -18,17 +13,8 @@ def in_order(told: Told) -> tuple[list[Proposal], Array]:
     Raises:
         InputError: nothing was told, or a reward is not a finite number.
     """
-    if not told:
-        raise InputError("a controller learns from at least one result; it was told none")
     pairs = sorted(told, key=lambda pair: pair[0].number)
-    for proposal, result in pairs:
-        if result.reward is None or not math.isfinite(result.reward):
-            raise InputError(
-                f"the reward of proposal {proposal.number} must be a finite number, of failed children too. "
-                f"Received: {result.reward!r}"
-            )
-    rewards = np.array([result.reward for _, result in pairs], dtype=np.float64)
-    return [proposal for proposal, _ in pairs], rewards
+    return [proposal for proposal, _ in pairs], rewards_of(pairs)
 
 
 def reward_statistics(rewards: Array) -> dict[str, float]:

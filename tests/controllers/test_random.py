@@ -33,6 +33,18 @@ def test_the_log_probability_is_that_of_uniform_decisions():
     assert by_tokens[2, 0] == pytest.approx(-np.log(3))
 
 
+def test_each_link_halves_the_probability():
+    """At depth 3 the blocks link to 0, 1 and 2 points, and skip to one of 1, 2 and 3."""
+    space = StepSpace(every_step, 3)
+    for proposal in RandomController(space).propose(100):
+        chosen = space.steps(3).chosen(proposal.tokens)
+        expected = -3 * np.log(3) - 3 * np.log(2) - np.log(1 * 2 * 3)
+        for block, points in ((1, 2), (2, 3), (3, 4)):
+            expected -= np.log(points) * (f"{block}.input" in chosen)
+            expected -= np.log(2) * (f"{block}.filters" in chosen)
+        assert proposal.log_probability == pytest.approx(expected)
+
+
 def test_learning_changes_nothing_that_it_proposes():
     from nas.testing.controllers import results
 
