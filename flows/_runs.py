@@ -19,6 +19,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Cancelled
 
 from flows._processes import MARK, OURS, close_stale_runs, end_stale_servers, process_tag
+from flows._server import start_temporary_server
 from flows._settings import logger
 from nas.errors import InputError, NasError, TemporaryError
 
@@ -64,6 +65,15 @@ def harmless(what: str) -> Iterator[None]:
         logger.warning("%s failed, because Prefect's API is away or refuses (%s); going on", what, error)
 
 
+def was_stopped(error: BaseException | None) -> bool:
+    """Whether a signal is behind `error`: the API may go away as it arrives, and its error hide it."""
+    while error is not None:
+        if not isinstance(error, Exception):
+            return True
+        error = error.__context__
+    return False
+
+
 class _FlowProcess:
     """This process, if running one flow is its only purpose: cancelling the run in the UI ends it."""
 
@@ -105,6 +115,7 @@ def run(body: Callable[[], Any]) -> int:
     end_stale_servers()
     _processes.append(_FlowProcess())
     try:
+        start_temporary_server()
         with tags(OURS, process_tag()):
             body()
         return 0

@@ -13,6 +13,7 @@ DEFAULTS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "PREFECT_CLIENT_MAX_RETRIES": "3",  # a server that starts again is waited for 15 s, not a minute
     "PREFECT_LOGGING_LEVEL": "WARNING",  # else a line for each state of each task run
     "PREFECT_LOGGING_EXTRA_LOGGERS": "nas",  # our own lines show in the pages of a run
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # threads of a search belong to no run

@@ -22,7 +22,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import _experiments
 from flows._page import Page
 from flows._round import OPEN, in_parallel
-from flows._runs import run, this_run
+from flows._runs import run, this_run, was_stopped
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
 from nas.search.leaderboard import write_search_outputs
@@ -88,23 +88,24 @@ def _advance(current: Search, budget: Budget, at_most: int, begun: float) -> int
         for number in range(first, first + at_most):
             seconds = time.monotonic() - begun
             if (left := room(record, budget, seconds)) <= 0:
+                page.close()
                 return number - first
             if number == first:
                 getattr(current.evaluator, "warm_up", lambda: None)()
             earned = one_round(name, number, None if left == float("inf") else int(left))
             logger.info("%s", told(current, number, earned))
             page.show((time.monotonic() - begun) / 3600)
+        page.close()
         return at_most
-    except httpx.HTTPError as error:
+    except BaseException as error:
+        if not isinstance(error, httpx.HTTPError) or was_stopped(error):
+            current.evaluator.close()  # nothing that follows may keep children running
+            raise
         logger.warning("Prefect's API is away (%s); the search goes on without it", error)
         current.advance(budget)
         raise
-    except BaseException:
-        current.evaluator.close()  # nothing that follows may keep children running
-        raise
     finally:
         del OPEN[name]
-        page.close()
 
 
 def told(current: Search, number: int, earned: Mapping[str, float]) -> str:

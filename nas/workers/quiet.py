@@ -1,7 +1,13 @@
-"""Imported first by the forkserver: its output, and what libraries print on import, goes nowhere.
+"""Imported first by the forkserver: it is out of the way of the terminal, and so are its children.
+
+What libraries print on import goes nowhere.
 
 Children write to a log of their own; without this, TensorFlow's start-up messages, which no setting
 of its own silences, would run through the search's progress display.
+
+A signal to the search's process group (Ctrl-C in a terminal, `timeout`, a service manager's stop) is
+for the search alone, which then ends its children. If it reached them too, the record would keep them
+as crashed, and a forkserver that died first would leave the search waiting for ever.
 """
 
 import os
@@ -10,3 +16,4 @@ _nowhere = os.open(os.devnull, os.O_WRONLY)
 for _stream in (1, 2):
     os.dup2(_nowhere, _stream)
 os.close(_nowhere)
+os.setpgid(0, 0)
