@@ -14,15 +14,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nas.cli import live
+from nas.cli import live, main
 from nas.cli.live import Monitor
 from nas.cli.tables import Row, show_leaderboard
+from nas.errors import InputError
 from nas.experiment import load
 from nas.search.opening import open_search
 from nas.search.search import Event, Search
 from nas.workers.slots import Lease, Slot
 from nas.workspace import Workspace
 from tests.cli.conftest import NETS, Nas, Write
+from tests.making import job
 
 
 def children(workspace: Workspace) -> dict[str, list[int]]:
@@ -153,7 +155,8 @@ def test_a_search_is_followed_unless_told_not_to(
 def test_a_terminal_shows_progress_slots_best_and_why_children_wait(
     write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(budget={"children": 4}, evaluator__trainer="tests.fakes:train_by_seed", workers__slots=1)
+    trainer = "tests.fakes:train_by_seed"
+    write(budget={"children": 4}, evaluator__trainer=trainer, workers__slots=1, seed=16)
     experiment = load(workspace.experiments / "tiny.yaml")
     monkeypatch.setattr(live, "REFRESH_PER_SECOND", 20)
     screen = io.StringIO()
@@ -162,7 +165,11 @@ def test_a_terminal_shows_progress_slots_best_and_why_children_wait(
         monitor.start(search.evaluator)
         with monitor.watch(search):
             search.advance(experiment.budget)
+        best = search.record.best(1)[0].number
     shown = screen.getvalue()
+    assert best == 2, "the test needs a search whose best child is neither its first nor its last"
+    last = [line for line in shown.splitlines() if "best so far" in line][-1]
+    assert f"child {best} " in last
     assert "of 4 children" in shown
     assert "cpu-0  child 1" in shown
     assert "best so far" in shown
@@ -196,7 +203,39 @@ def test_a_narrow_terminal_shows_architectures_unbroken_below_the_table() -> Non
 
 
 def test_events_after_the_end_of_the_display_change_nothing(write: Write, workspace: Workspace) -> None:
-    Monitor(Console(file=io.StringIO()))(Event("finished", 0, 0))
+    write(budget={"children": 1})
+    experiment = load(workspace.experiments / "tiny.yaml")
+    monitor = Monitor(Console(file=io.StringIO()))
+    with open_search(experiment, workspace, listeners=[monitor]) as search, monitor.watch(search):
+        search.advance(experiment.budget)
+    monitor(Event("finished", 0, 0))
+
+
+def test_children_end_before_anything_else_when_a_search_fails(
+    write: Write, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows (a tracker that waits for a server) must not keep them running."""
+    refused = []
+
+    class SlowTracker:
+        @contextmanager
+        def follow(self, search: Search) -> Iterator[None]:
+            try:
+                yield
+            finally:
+                with pytest.raises(InputError, match="closed"):
+                    search.evaluator.submit(job())
+                refused.append(True)
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    write()
+    monkeypatch.setattr("nas.tracking.Tracker", lambda _: SlowTracker())
+    monkeypatch.setattr(Search, "advance", fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["search", "tiny"])
+    assert refused
 
 
 def test_a_reader_that_went_away_does_not_disturb_the_search(
