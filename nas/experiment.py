@@ -122,7 +122,7 @@ class Final(_Strict):
 class Experiment(_Strict):
     """A complete experiment, as one YAML file under `experiments/` holds it."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
     about: str = ""
     data: Data
     space: Part
@@ -139,6 +139,19 @@ class Experiment(_Strict):
     seed: int = 0
     repeats: tuple[int, ...] = ()
     """Seeds of repeated searches; empty: one search with `seed`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Options of a part that has a usual name need not repeat it, as in `reward: {power: 1}`."""
+        if not isinstance(value, Mapping):
+            return value
+        usual = {
+            key: {"name": name, **value[key]}
+            for key, name in (("reward", "accuracy"), ("evaluator", "train"))
+            if isinstance(value.get(key), Mapping)
+        }
+        return {**value, **usual}
 
     @cached_property
     def built_space(self) -> Space:

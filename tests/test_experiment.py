@@ -59,6 +59,13 @@ def test_a_data_set_is_called_like_its_source_unless_it_has_a_name(tmp_path: Pat
     assert (own.name, own.options) == ("digits", {"path": "x"})
 
 
+def test_options_of_a_usual_part_need_no_name(tmp_path: Path) -> None:
+    """As `--set reward.power=1` where the file says nothing of rewards."""
+    experiment = loaded(tmp_path, reward__power=1, evaluator={"trainer": "tests.fakes:train_by_tokens"})
+    assert experiment.reward.make("reward").power == 1
+    assert experiment.evaluator.name == "train"
+
+
 def test_an_experiment_cannot_be_changed(tmp_path: Path) -> None:
     experiment = loaded(tmp_path)
     with pytest.raises(ValidationError, match="frozen"):

@@ -164,11 +164,6 @@ class StepList(Sequence[Step]):
         value = values[condition.parent]
         return bool(value) and value[0] in condition.tokens
 
-    def condition(self, index: int) -> tuple[int, frozenset[int]] | None:
-        """The step that step `index` depends on and the tokens of it that switch it on; None: always on."""
-        condition = self._conditions[index]
-        return (condition.parent, condition.tokens) if condition else None
-
     def split(self, tokens: Sequence[int]) -> tuple[Tokens, ...]:
         """Cuts a flat token string into one tuple for each step (empty for points and steps off).
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +65,22 @@ def register(
 def _register_model(
     to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: Prepared
 ) -> str:
-    import keras
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)  # its own, at import
-        import mlflow.keras
-        import mlflow.pyfunc
-        from mlflow.models import Model, infer_signature
+        with _native_messages_hidden():
+            import mlflow.keras
+            import mlflow.pyfunc
+            from mlflow.models import Model, infer_signature
 
-    model = keras.saving.load_model(weights, compile=False)
     images = np.array(data.split("validation")[0][:2])
-    probabilities = model.predict(images, verbose=0)
+    with _native_messages_hidden():
+        import keras
+
+        model = keras.saving.load_model(weights, compile=False)
+        probabilities = model.predict(images, verbose=0)
     if probabilities.shape != (len(images), len(data.classes)):
         raise InputError(
             f"{weights} must give one probability for each of the {len(data.classes)} classes of "
@@ -119,3 +125,17 @@ def _tags(story: Mapping[str, Any]) -> dict[str, str]:
 def _metrics(measured: Mapping[str, Any]) -> list[facts.Metric]:
     now = facts.milliseconds(time.time())
     return [(name, value, now, 0) for name, value in facts.numbers(measured)]
+
+
+@contextmanager
+def _native_messages_hidden() -> Iterator[None]:
+    """Hides what TensorFlow's libraries write past Python when they start, which no setting silences."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -42,6 +42,8 @@ def serving_model(network: keras.Model, prepared: Prepared, recipe: ImageRecipe)
         dtype="float32",
         name="whiten",
     )(image)
+    # training=False: else these layers (Keras 3.15) put the network after them into training mode
+    # whenever the model is called or exported, and batch normalisation then uses the batch
     if size != prepared.image_shape[:2]:
         tensor = layers.Resizing(
             *size,
@@ -49,9 +51,11 @@ def serving_model(network: keras.Model, prepared: Prepared, recipe: ImageRecipe)
             data_format="channels_last",
             dtype="float32",
             name="enlarge",
-        )(tensor)
+        )(tensor, training=False)
     if window != size:
-        tensor = layers.CenterCrop(*window, data_format="channels_last", dtype="float32", name="crop")(tensor)
+        tensor = layers.CenterCrop(*window, data_format="channels_last", dtype="float32", name="crop")(
+            tensor, training=False
+        )
     return keras.Model(image, _in_float32(network)(tensor), name=network.name + "_served")
 
 

@@ -92,3 +92,13 @@ def test_a_model_of_other_images_is_refused(digits: datasets.Prepared, tmp_path:
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
     with pytest.raises(InputError, match=r"maps images \(4, 4, 1\) to 10 classes, but the data set digits"):
         evaluate(save_model(model, tmp_path / "model.keras"), digits.folder, "test")
+
+
+def test_calling_the_model_is_inference_whatever_its_preprocessing(digits: datasets.Prepared) -> None:
+    """Keras' resizing layers put what follows them into training mode unless they are told not to."""
+    network = build(parse_architecture("conv:3x3x8@0,3x3x8@1"), (6, 6, 1), 10, seed=1)
+    recipe = ImageRecipe(upsample=10, crop=6, flip=False)
+    model = serving_model(network, digits, recipe)
+    images = np.asarray(digits.split("validation")[0][:16], "float32")
+    called = keras.ops.convert_to_numpy(model(images))
+    np.testing.assert_allclose(called, model.predict(images, verbose=0), atol=1e-5)
