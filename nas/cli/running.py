@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -138,10 +139,10 @@ def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[RecordF
 def serve() -> None:
     """Runs the schedules in this one process, without a Prefect worker.
 
-    They are the nightly search and the weekly pipeline. Ends with Ctrl-C.
-    PREFECT_API_URL names the server; `make ui` starts one.
+    They are those of prefect.yaml: the nightly search and the weekly pipeline, one at a time. Ends with
+    Ctrl-C. PREFECT_API_URL names the server; without it, one on this machine is used or started.
     """
     from flows import serve as schedules
 
-    run: Any = schedules.main
-    raise typer.Exit(run() or 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # asyncio knows no other exception
+    raise typer.Exit(schedules.main())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,3 +144,12 @@ def test_a_search_that_is_running_is_not_tracked_twice(
         ended = nas("track", "tiny")
     assert ended.code == 75
     assert tracker.calls == []
+
+
+def test_without_schedules_there_is_nothing_to_serve(
+    workspace: Workspace, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    served = start("serve")
+    out, err = served.communicate(timeout=120)
+    assert (served.returncode, out) == (2, "")
+    assert f"no schedules at {workspace.root / 'prefect.yaml'}" in err
