@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 from prefect import serve
 from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
@@ -49,11 +50,20 @@ def deployments(file: Path) -> list[RunnerDeployment]:
                 name=one["name"],
                 description=one.get("description"),
                 parameters=one.get("parameters", {}),
-                schedules=one.get("schedules", []),
+                schedules=[schedule(**each) for each in one.get("schedules", [])],
                 entrypoint_type=EntrypointType.MODULE_PATH,
             )
         )
     return made
+
+
+def schedule(cron: str | None = None, interval: float | None = None, **rest: Any) -> Schedule:
+    """A schedule as `prefect.yaml` writes it: a cron line, or an interval in seconds."""
+    if cron is not None:
+        return Cron(cron, **rest)
+    if interval is not None:
+        return Interval(interval, **rest)
+    raise InputError(f"a schedule names cron or interval. Received: {rest}")
 
 
 @contextmanager
