@@ -12,7 +12,7 @@ from rich.table import Table
 
 from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
-from nas.search.record import Record
+from nas.search.record import Record, best_children
 from nas.search.rows import Child
 
 LEFT_OF_ARCHITECTURE = 90
@@ -42,7 +42,7 @@ class Row:
 def leaderboard(experiment: Experiment, records: Sequence[tuple[int, Record]], size: int) -> list[Row]:
     """The best children over an experiment's searches, each architecture once (its best child).
 
-    The same places as `nas.search.leaderboard` gives, without importing pandas.
+    The same places as in the table of `nas.search.leaderboard`, without importing pandas.
 
     Args:
         experiment: its reward rule gives the score.
@@ -50,13 +50,9 @@ def leaderboard(experiment: Experiment, records: Sequence[tuple[int, Record]], s
         size: number of places.
     """
     rule = experiment.reward.make("reward")
-    best = [(seed, child) for seed, record in records for child in record.best(size)]
-    best.sort(key=lambda pair: -_reward(pair[1]))
-    once: dict[str, tuple[int, Child]] = {}
-    for seed, child in best:
-        once.setdefault(child.proposal.architecture.text(), (seed, child))
-    places = list(once.values())[:size]
-    return [_row(place, seed, child, rule) for place, (seed, child) in enumerate(places, 1)]
+    seeds = {id(record): seed for seed, record in records}
+    places = best_children([record for _, record in records], size)
+    return [_row(place, seeds[id(record)], child, rule) for place, (record, child) in enumerate(places, 1)]
 
 
 def _row(place: int, seed: int, child: Child, rule: Any) -> Row:
@@ -74,10 +70,6 @@ def _row(place: int, seed: int, child: Child, rule: Any) -> Row:
         seconds=round(result.train_seconds, 3),
         architecture=child.proposal.architecture.text(),
     )
-
-
-def _reward(child: Child) -> float:
-    return 0.0 if child.result is None or child.result.reward is None else child.result.reward
 
 
 def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from nas.errors import SearchError
 from nas.experiment import Budget, Experiment, Part, SearchRules
-from nas.search.leaderboard import best_children
-from nas.search.record import Record
+from nas.search.record import Record, best_children
 from nas.search.search import RewardRule
 from nas.spaces import Architecture, parse_architecture
 

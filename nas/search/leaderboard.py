@@ -13,8 +13,7 @@ from nas.evaluation import Status
 from nas.experiment import Experiment
 from nas.search.folders import replaced, write_json
 from nas.search.opening import snapshot_path
-from nas.search.record import Record
-from nas.search.rows import Child
+from nas.search.record import Record, best_children
 from nas.search.search import RewardRule
 from nas.workspace import Workspace
 
@@ -30,21 +29,6 @@ COLUMNS = (
     "seconds",
 )
 """Of a leaderboard; `seconds` is the child's training time."""
-
-
-def best_children(records: Sequence[Record], count: int) -> list[tuple[Record, Child]]:
-    """The `count` successful children of highest reward over all `records`, each architecture once.
-
-    Of equal rewards the one in the earlier record, then the earlier child, stands first.
-    """
-    ranked = sorted(
-        ((record, child) for record in records for child in record.best(count)),
-        key=lambda found: -_reward(found[1]),
-    )
-    once: dict[Any, tuple[Record, Child]] = {}
-    for record, child in ranked:
-        once.setdefault(child.proposal.architecture, (record, child))
-    return list(once.values())[:count]
 
 
 def leaderboard(records: Sequence[Record], reward: RewardRule, count: int = 20) -> pd.DataFrame:
@@ -95,7 +79,7 @@ def curve(record: Record) -> pd.DataFrame:
     for done in record.rounds():
         if done.statistics is None:
             continue
-        rewards = [_reward(child) for child in record.children(round=done.number)]
+        rewards = [child.reward for child in record.children(round=done.number)]
         children += len(rewards)
         best = max([best, *rewards])
         rows.append(
@@ -172,8 +156,3 @@ def write_search_outputs(experiment: Experiment, workspace: Workspace, records: 
         table.to_csv(fresh / "leaderboard.csv", index=False)
         mean_curve(records).to_csv(fresh / "curve.csv", index=False)
         write_json(fresh / "metrics.json", metrics(experiment, records))
-
-
-def _reward(child: Child) -> float:
-    """The reward of a child, 0 while it has none."""
-    return 0.0 if child.result is None or child.result.reward is None else child.result.reward

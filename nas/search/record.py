@@ -22,6 +22,7 @@ from nas.evaluation import ChildResult, Proposal
 from nas.search.lock import take_lock
 from nas.search.packing import pack, unpack
 from nas.search.rows import Child, Round
+from nas.spaces import Architecture
 
 SCHEMA = 1
 """Version of the tables; a record of another version is refused in a sentence."""
@@ -342,6 +343,21 @@ class Record:
 
     def _children(self, where: str, parameters: Iterable[Any] = ()) -> list[Child]:
         return [Child.from_row(row) for row in self._rows(f"SELECT * FROM children {where}", parameters)]
+
+
+def best_children(records: Sequence[Record], count: int) -> list[tuple[Record, Child]]:
+    """The `count` successful children of highest reward over all `records`, each architecture once.
+
+    Of equal rewards the one in the earlier record, then the earlier child, stands first.
+    """
+    ranked = sorted(
+        ((record, child) for record in records for child in record.best(count)),
+        key=lambda found: -found[1].reward,
+    )
+    once: dict[Architecture, tuple[Record, Child]] = {}
+    for record, child in ranked:
+        once.setdefault(child.proposal.architecture, (record, child))
+    return list(once.values())[:count]
 
 
 class _Transaction:

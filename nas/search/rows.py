@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class Child:
     @property
     def number(self) -> int:
         return self.proposal.number
+
+    @property
+    def reward(self) -> float:
+        """What the controller learnt from; not a number while there is no result."""
+        return math.nan if self.result is None or self.result.reward is None else self.result.reward
 
     @property
     def status(self) -> str:
