@@ -9,6 +9,7 @@ import httpx
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -87,7 +88,12 @@ def one_round(search: str, number: int, at_most: int | None) -> dict[str, float]
     return earned
 
 
-def in_parallel(children: int) -> Any:
-    """The round's flow with a thread for each of `children`; they wait for slots, not for threads."""
-    runner: Any = ThreadPoolTaskRunner(max_workers=children)
-    return one_round.with_options(task_runner=runner)
+def run_round(search: str, number: int, at_most: int | None, threads: int) -> dict[str, float]:
+    """Runs `one_round` with a thread for each child; they wait for slots, not for threads.
+
+    The round sends no heartbeats of its own, since the search's flow run does: Prefect waits up to a
+    second for their thread at the end of every flow run.
+    """
+    runner: Any = ThreadPoolTaskRunner(max_workers=threads)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return one_round.with_options(task_runner=runner)(search, number, at_most)

@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import _experiments
 from flows._page import Page
-from flows._round import OPEN, in_parallel
+from flows._round import OPEN, run_round
 from flows._runs import run, this_run, was_stopped
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
@@ -80,7 +80,7 @@ def _advance(current: Search, budget: Budget, at_most: int, begun: float) -> int
     """Runs rounds until the budget is used up, `at_most` of them; returns how many."""
     record, page = current.record, Page(current, budget)
     name = fingerprint(record.definition)
-    one_round = in_parallel(current.experiment.search.children_per_round)
+    threads = current.experiment.search.children_per_round
     open_round = record.open_round()
     first = open_round.number if open_round else len(record.rounds())
     OPEN[name] = current
@@ -92,7 +92,7 @@ def _advance(current: Search, budget: Budget, at_most: int, begun: float) -> int
                 return number - first
             if number == first:
                 getattr(current.evaluator, "warm_up", lambda: None)()
-            earned = one_round(name, number, None if left == float("inf") else int(left))
+            earned = run_round(name, number, None if left == float("inf") else int(left), threads)
             logger.info("%s", told(current, number, earned))
             page.show((time.monotonic() - begun) / 3600)
         page.close()

@@ -8,7 +8,7 @@ from html import escape
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24;
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+  max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 1px solid #d5dae1 }
 table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid #e5e9ee; text-align: left; white-space: nowrap }

@@ -58,7 +58,9 @@ class Connection:
 
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            tags = {"mlflow.note.content": about} if about else {}
+            tags = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on its runs
+            if about:
+                tags["mlflow.note.content"] = about
             try:
                 return str(self.client.create_experiment(name, self.artifacts, tags))
             except MlflowException:  # another search of this experiment was faster
