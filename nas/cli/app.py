@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,8 +10,9 @@ import typer
 
 import nas
 from nas.cli import data, doctor, reading, running, searching, showing, summary
-from nas.cli.signals import Stopped, ends_on_signals
+from nas.cli.output import outlive_reader
 from nas.errors import InputError, NasError, TemporaryError
+from nas.workspace import Workspace
 
 WRONG_INPUT = 2
 TRY_AGAIN = 75
@@ -54,23 +54,21 @@ for part in (data, searching, reading, showing, running, summary, doctor):
     part.add_to(app)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command and ends the process with its exit code.
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command.
+
+    The user's own modules are found beside the folder experiments, behind all that is installed.
 
     Args:
-        arguments: the command line after `nas`; None: this process's.
+        arguments: the command line after `nas`.
+
+    Returns:
+        The exit code.
     """
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    sys.exit(_run(given))
-
-
-def _run(arguments: Sequence[str]) -> int:
+    outlive_reader()
+    sys.path.append(str(Workspace.here().root))
     try:
-        with ends_on_signals():
-            code = app(arguments, prog_name="nas", standalone_mode=False)
-    except Stopped as stop:
-        _say(f"Stopped. `{shlex.join(['nas', *arguments])}` goes on from here.")
-        return stop.exit_code
+        code = app(arguments, prog_name="nas", standalone_mode=False)
     except _UsageError as error:
         _say(_sentence(error, arguments))
         return WRONG_INPUT

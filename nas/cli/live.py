@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -113,7 +113,7 @@ class Monitor:
                 self._round = event.round + 1
                 self._note_round(event.round, statistics.get("reward/mean"))
                 if not self._console.is_terminal:
-                    _say(self._last_round)
+                    typer.echo(self._last_round)
 
     def _tell_waiting(self, evaluator: Evaluator, ended: threading.Event) -> None:
         """Says why nothing runs, each time that the reason is another one."""
@@ -123,7 +123,7 @@ class Monitor:
                 idle = not self._running
             reason = evaluator.waiting() if idle else ""
             if reason and reason != told:
-                _say(f"waiting: {reason}")
+                typer.echo(f"waiting: {reason}")
                 told = reason
 
     def _note_child(self, child: Child) -> None:
@@ -136,7 +136,7 @@ class Monitor:
             self._best = child
         if not self._console.is_terminal:
             of = f"/{self._target}" if self._target else ""
-            _say(f"{self._finished}{of}  {self._line(child)}")
+            typer.echo(f"{self._finished}{of}  {self._line(child)}")
         elif not ok:
             self._console.print(escape(self._line(child)), style="yellow")
 
@@ -203,12 +203,6 @@ class Monitor:
         if waiting := search.evaluator.waiting():
             facts.add_row("  waiting", escape(waiting))
         return Group(head, running, facts)
-
-
-def _say(text: str) -> None:
-    """A line for whoever reads standard output; if nobody does any more, the search goes on silently."""
-    with suppress(BrokenPipeError):
-        typer.echo(text)
 
 
 def _children_in_budget(search: Search) -> int | None:

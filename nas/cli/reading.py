@@ -45,16 +45,16 @@ def add_to(app: typer.Typer) -> None:
 def status(experiment: MaybeName = "", as_json: AsJson = False) -> None:
     """Shows all searches of this workspace: their children, what runs now and where, who holds them.
 
-    JSON: {"workspace", "searches": [{"experiment", "seed", "record", "begun_at", "holder", "budget",
-    "rounds", "children": {"proposed", "ok", …, "running", "waiting"}, "running": [{"child", "slot",
+    JSON: {"workspace", "searches": [{"experiment", "names", "seed", "record", "begun_at", "holder",
+    "budget", "rounds", "children": {"proposed", "ok", …, "running", "waiting"}, "running": [{"child", "slot",
     "seconds", "architecture"}], "best": {"child", "reward", "proxy", "architecture"}, "last_update":
     {"round", "statistics"}}], "unreadable": [{"record", "reason"}]}
     """
     workspace = Workspace.here()
     files, unreadable = live_records(workspace)
     if experiment:
-        known = {file.name for file in files}
-        files = [file for file in files if file.name == experiment]
+        known = {name for file in files for name in file.names}
+        files = [file for file in files if experiment in file.names]
         if not files and experiment_path(experiment, workspace).is_file():
             raise InputError(f"'{experiment}' was not begun yet: `nas search {experiment}` begins it")
         if not files:
@@ -86,6 +86,7 @@ def _state(file: RecordFile) -> dict[str, Any]:
         best = next(iter(record.best(1)), None)
     return {
         "experiment": file.name,
+        "names": file.names,
         "seed": file.seed,
         "record": str(file.path),
         "begun_at": file.begun_at,
@@ -140,7 +141,7 @@ def _show_states(searches: list[dict[str, Any]]) -> None:
         target = f"/{budget['children']}" if budget.get("children") else ""
         statistics = (search["last_update"] or {}).get("statistics", {})
         table.add_row(
-            escape(search["experiment"]),
+            escape((", " if wide else ",\n").join(search["names"])),
             str(search["seed"]),
             f"{children['ok'] + failed}{target}",
             str(failed),

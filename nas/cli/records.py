@@ -26,12 +26,14 @@ class RecordFile:
     Attributes:
         path: the SQLite file.
         experiment: the experiment that was last run on it, as JSON.
+        names: of all experiments whose search it is: equal definitions share one record.
         definition: what defines its search.
         begun_at: Unix time.
     """
 
     path: Path
     experiment: Mapping[str, Any]
+    names: tuple[str, ...]
     definition: Mapping[str, Any]
     begun_at: float
 
@@ -39,16 +41,22 @@ class RecordFile:
     def of(cls, path: Path) -> RecordFile:
         """Raises SearchError if the file is no record, or one of another version."""
         with Record.read(path) as record:
-            return cls(path, record.meta("experiment", {}), record.definition, record.meta("created_at", 0.0))
+            experiment = record.meta("experiment", {})
+            names = record.meta("names", []) or [experiment.get("name", "?")]
+            return cls(path, experiment, tuple(names), record.definition, record.meta("created_at", 0.0))
 
     @property
     def name(self) -> str:
-        """The experiment's name."""
+        """The name of the experiment that was last run on it."""
         return str(self.experiment.get("name", "?"))
 
     @property
     def seed(self) -> int:
         return int(self.definition["seed"])
+
+    def as_experiment(self, name: str) -> Experiment:
+        """The experiment that was last run on it, under `name`, one of its names."""
+        return Experiment.model_validate({**self.experiment, "name": name})
 
     def open(self) -> Record:
         """The record for reading."""
@@ -106,7 +114,7 @@ def record_of(experiment: Experiment, workspace: Workspace) -> tuple[RecordFile,
     files = [
         file
         for file in live_records(workspace)[0]
-        if (file.name, file.seed) == (experiment.name, experiment.seed)
+        if experiment.name in file.names and file.seed == experiment.seed
     ]
     snapshot = snapshot_path(experiment, workspace)
     if snapshot.is_file():
@@ -129,9 +137,9 @@ def readable_experiment(name: str, workspace: Workspace) -> Experiment:
         InputError: there is neither.
     """
     if not experiment_path(name, workspace).is_file():
-        files = [file for file in live_records(workspace)[0] if file.name == name]
+        files = [file for file in live_records(workspace)[0] if name in file.names]
         if files:
-            return Experiment.model_validate(files[-1].experiment)
+            return files[-1].as_experiment(name)
     return load_experiment(name, workspace)
 
 

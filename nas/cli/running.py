@@ -108,26 +108,27 @@ def track(experiment: Name) -> None:
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace)
     tracker = Tracker(workspace)
-    for file in _tracked_files(loaded, workspace):
+    for name, file in _tracked_files(loaded, workspace):
         with Record.hold(file.path, file.definition) as record:
-            added = tracker.sync(record, Experiment.model_validate(file.experiment))
+            added = tracker.sync(record, file.as_experiment(name))
             there = record.count("finished")
-        typer.echo(f"{file.name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
+        typer.echo(f"{name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
     if evaluation.is_file():
         result = json.loads(evaluation.read_text(encoding="utf-8"))
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
 
 
-def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[RecordFile]:
-    """The live records of an experiment's searches and of its finals.
+def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[str, RecordFile]]:
+    """The live records of an experiment's searches and of its finals, each with its name here.
 
     Raises:
         InputError: none of its searches was begun here.
     """
     names = (experiment.name, experiment.name + FINAL_SUFFIX)
-    files = [file for file in live_records(workspace)[0] if file.name in names]
-    if not any(file.name == experiment.name for file in files):
+    live = live_records(workspace)[0]
+    files = [(name, file) for name in names for file in live if name in file.names]
+    if not any(name == experiment.name for name, _ in files):
         file, _ = record_of(experiment.with_seed(experiment.seeds[0]), workspace)
         raise InputError(
             f"only the snapshot {file.path} of '{experiment.name}' is here; `nas search {experiment.name}` "

@@ -139,15 +139,20 @@ def _tracked(running: Search, workspace: Workspace, track: bool) -> AbstractCont
 def _opening_lines(running: Search, workspace: Workspace, before: list[RecordFile]) -> list[str]:
     """What was found: this search's own record, and others of the experiment with another definition."""
     experiment, record = running.experiment, running.record
-    same = [file for file in before if (file.name, file.seed) == (experiment.name, experiment.seed)]
-    own = [file for file in same if file.path == record.path]
-    others = [file for file in same if file.path != record.path]
+    own = [file for file in before if file.path == record.path]
+    others = [
+        file
+        for file in before
+        if file.path != record.path and experiment.name in file.names and file.seed == experiment.seed
+    ]
     title = f"{experiment.name}, seed {experiment.seed}"
     if not own and not record.count():
         lines = [f"{title}: begins with no children; its record is {record.path.parent}"]
     else:
         lines = [f"{title}: goes on: {_standing(record, experiment.budget)}"]
     for file in own:
+        if alike := [name for name in file.names if name != experiment.name]:
+            lines.append(f"  its definition equals that of {', '.join(alike)}, so they share one search")
         now = experiment.model_dump(mode="json")
         changes = differences(
             {key: file.experiment.get(key) for key in FREE_SETTINGS}, {key: now[key] for key in FREE_SETTINGS}

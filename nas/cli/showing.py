@@ -96,11 +96,12 @@ def show(
 
 
 def _only_experiment(workspace: Workspace) -> Experiment:
-    names = sorted({file.name for file in live_records(workspace)[0]})
-    if len(names) != 1:
-        there = ", ".join(names) if names else "none was begun here"
+    files = live_records(workspace)[0]
+    of_all = [name for name in files[-1].names if all(name in file.names for file in files)] if files else []
+    if not of_all:
+        there = ", ".join(sorted({name for file in files for name in file.names})) or "none was begun here"
         raise InputError(f"name the experiment of the child, as in `nas show 7 digits-conv` ({there})")
-    return readable_experiment(names[0], workspace)
+    return readable_experiment(of_all[0], workspace)
 
 
 def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from nas.cli.signals import Stopped, ends_on_signals
 from nas.errors import SearchError
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.cli.conftest import Nas, Write
+from tests.cli.conftest import ROOT, Nas, Write
 
 COMMANDS = [str(info.name) for info in app.registered_commands]
 
@@ -145,6 +146,24 @@ def test_only_the_first_signal_interrupts() -> None:
     assert closed
     assert stop.value.exit_code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_early_signal_ends_the_command_without_a_traceback() -> None:
+    script = (
+        "import signal, sys\n"
+        "class Early:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Early())\n"
+        "from nas.cli import main\n"
+        "main(['status'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Stopped. `nas status` goes on from here.\n"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -143,6 +143,34 @@ def test_a_changed_file_shows_the_former_search_and_says_so(nas: Nas, write: Wri
     assert json.loads(nas("top", "tiny", "--json").out)["definition"] == "former"
 
 
+def test_experiments_that_share_a_record_are_found_by_each_of_their_names(
+    nas: Nas, write: Write, searched: Path
+) -> None:
+    write(
+        "mine",
+        budget={"children": 5},
+        search__children_per_round=3,
+        evaluator__trainer="tests.fakes:train_by_seed",
+    )
+    nas("search", "mine", "--no-track")
+    boards = [json.loads(nas("top", name, "--json").out) for name in ("tiny", "mine")]
+    assert [board["experiment"] for board in boards] == ["tiny", "mine"]
+    assert boards[0]["leaderboard"] == boards[1]["leaderboard"] != []
+    states = [json.loads(nas("status", *name, "--json").out)["searches"] for name in ([], ["tiny"], ["mine"])]
+    assert states[0] == states[1] == states[2]
+    (state,) = states[0]
+    assert (state["experiment"], state["names"]) == ("mine", ["mine", "tiny"])
+    assert " mine, tiny " in nas("status").out
+    assert nas("summary", "tiny").code == nas("show", "0", "tiny").code == nas("show", "0").code == 0
+
+
+def test_a_record_without_names_has_that_of_its_experiment(nas: Nas, searched: Path) -> None:
+    changed(searched, "DELETE FROM meta WHERE key = 'names'")
+    (state,) = json.loads(nas("status", "tiny", "--json").out)["searches"]
+    assert state["names"] == ["tiny"]
+    assert nas("top", "tiny").code == 0
+
+
 def test_a_snapshot_alone_is_enough(nas: Nas, searched: Path, workspace: Workspace) -> None:
     from nas.experiment import load
 

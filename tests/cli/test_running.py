@@ -132,6 +132,17 @@ def test_what_mlflow_missed_is_sent_searches_finals_and_winner(
     assert "tiny, seed 2: 2 children added, all 2 are in MLflow\n" in ended.out
 
 
+def test_a_shared_search_is_sent_under_the_name_that_was_asked_for(
+    nas: Nas, write: Write, tracker: FakeTracker
+) -> None:
+    for name in ("tiny", "mine"):
+        write(name, budget={"children": 2})
+        nas("search", name, "--no-track")
+    ended = nas("track", "tiny")
+    assert ended.out == "tiny, seed 7: 2 children added, all 2 are in MLflow\n"
+    assert tracker.calls == [("sync", "tiny")]
+
+
 def test_a_search_that_is_running_is_not_tracked_twice(
     nas: Nas, write: Write, workspace: Workspace, tracker: FakeTracker
 ) -> None:

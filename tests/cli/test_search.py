@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from nas.cli import live, main
@@ -245,6 +246,42 @@ def test_a_reader_that_went_away_does_not_disturb_the_search(
     process = start("search", "tiny", "--no-track")
     process.stdout.readline()
     process.stdout.close()
-    process.wait(timeout=60)
+    assert process.wait(timeout=60) == 0
     assert process.stderr.read() == ""
     assert list(children(workspace).values()) == [list(range(6))]
+
+
+def test_own_parts_and_trainers_are_found_beside_the_folder_experiments(
+    write: Write, workspace: Workspace, start: Any
+) -> None:
+    (workspace.root / "my_reward.py").write_text(
+        "from nas.search.rewards import AccuracyReward\n\n\nclass Mine(AccuracyReward):\n    pass\n"
+    )
+    (workspace.root / "my_trainer.py").write_text(
+        "from nas.evaluation import ChildResult, Status\n\n\n"
+        "def train(job):\n"
+        "    history = ({'val_accuracy': 0.5},)\n"
+        "    return ChildResult(Status.OK, history, seed=job['seed'], device='mine').to_json()\n"
+    )
+    path = write(budget={"children": 2})
+    tree = yaml.safe_load(path.read_text())
+    tree["reward"], tree["evaluator"] = {"name": "my_reward:Mine"}, {"trainer": "my_trainer:train"}
+    path.write_text(yaml.safe_dump(tree))
+    process = start("search", "tiny", "--no-track")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert "done: 2 children in 1 round (" in out
+
+
+def test_an_experiment_with_an_equal_definition_goes_on_with_the_search_that_is_there(
+    nas: Nas, write: Write, workspace: Workspace
+) -> None:
+    write(budget={"children": 4})
+    write("mine", budget={"children": 4})
+    nas("search", "tiny", "--no-track")
+    lines = nas("search", "mine", "--no-track").out.splitlines()
+    assert lines[:2] == [
+        "mine, seed 7: goes on: 4 of 4 children are there",
+        "  its definition equals that of tiny, so they share one search",
+    ]
+    assert len(children(workspace)) == 1
