@@ -104,6 +104,70 @@ def children(folder: Path) -> list[tuple[int, float | None]]:
         return [(child.number, child.started_at) for child in record.children()]
 
 
+def stages() -> dict[str, dict[str, Any]]:
+    """The stages of dvc.yaml by name, without their `foreach`."""
+    read = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {name: stage["do"] for name, stage in read.items()}
+
+
+DECIDES = {
+    "prepare": ["nas/datasets/preparing.py"],
+    "search": [
+        "nas/evaluation.py",
+        "nas/spaces/conv.py",
+        "nas/controllers/reinforce.py",
+        "nas/datasets/prepared.py",
+        "nas/networks/conv.py",
+        "nas/training/image.py",
+        "nas/workers/pool.py",
+        "nas/search/search.py",
+    ],
+    "finalize": [
+        "nas/evaluation.py",
+        "nas/spaces/conv.py",
+        "nas/controllers/listed.py",
+        "nas/datasets/prepared.py",
+        "nas/networks/conv.py",
+        "nas/training/image.py",
+        "nas/workers/pool.py",
+        "nas/search/search.py",
+        "nas/search/rewards.py",
+        "nas/final/finalists.py",
+        "nas/final/finalize.py",
+        "nas/final/export.py",
+        "nas/final/apart.py",
+    ],
+    "evaluate": [
+        "nas/datasets/prepared.py",
+        "nas/training/child.py",
+        "nas/training/serving.py",
+        "nas/workers/process.py",
+        "nas/final/apart.py",
+        "nas/final/evaluate.py",
+        "nas/final/touches.py",
+    ],
+    "report": ["nas/spaces/conv.py", "nas/search/leaderboard.py", "nas/report/page.py"],
+}
+"""Code that decides what comes out of a stage, beside that of experiments and plug-ins, on which all rest."""
+
+
+@pytest.mark.parametrize("stage", DECIDES)
+def test_a_stage_depends_on_its_experiment_and_on_the_code_that_decides_its_result(stage: str) -> None:
+    found = stages()[stage]
+    for path in ("nas/experiment.py", "nas/plugins.py", *DECIDES[stage]):
+        assert (ROOT / path).is_file(), path
+        assert any(f"{path}/".startswith(f"{dep}/") for dep in found["deps"]), path
+    assert any("experiments/" in file for file in (next(iter(one)) for one in found["params"]))
+
+
+@pytest.mark.parametrize("stage", DECIDES)
+def test_no_stage_depends_on_what_only_shows_it(stage: str) -> None:
+    for dep in stages()[stage]["deps"]:
+        assert not dep.startswith(("nas/cli", "nas/tracking"))
+        assert dep not in ("nas", "nas/final")
+        assert "${" in dep or (ROOT / dep).exists(), dep
+
+
 def test_one_command_makes_everything_and_a_second_one_nothing(project: Path) -> None:
     for output in (
         "searches/digits-conv/leaderboard.csv",
@@ -151,6 +215,16 @@ def test_another_clone_pulls_the_outputs_and_its_search_goes_on_from_the_snapsho
     assert after[:8] == before  # none of them was trained again
     changed = json.loads(dvc(clone, "metrics", "diff", "--json"))
     assert changed["data/searches/digits-conv/metrics.json"]["children"]["new"] == 12
+
+
+def test_changed_code_does_not_make_a_clone_forget_how_often_the_test_data_was_touched(clone: Path) -> None:
+    evaluation = clone / "data/reports/digits-conv/evaluation/evaluation.json"
+    told = json.loads(evaluation.read_text())
+    evaluation.write_text(json.dumps({**told, "test": {**told["test"], "touches": 5}}))
+    code = clone / "nas/final/evaluate.py"
+    code.write_text(code.read_text() + "# changed\n")
+    assert "Running stage 'evaluate@digits-conv'" in dvc(clone, "repro", "evaluate@digits-conv")
+    assert json.loads(evaluation.read_text())["test"]["touches"] == 5
 
 
 def test_another_definition_begins_a_search_of_its_own(clone: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,12 @@ from nas.errors import NasError, SearchError
 from nas.experiment import Workers
 from nas.workers import process
 from nas.workers.pool import POLL_SECONDS, PRELOAD
-from nas.workers.slots import Lease, slots
+from nas.workers.slots import Lease, holder, slots
+
+logger = logging.getLogger("nas")
+
+STOP_SECONDS = 4.0
+"""Longest wait for a process to be gone; it keeps its slot locked until it is."""
 
 
 def run_apart(function: str, job: Mapping[str, Any], workers: Workers, log: Path) -> Any:
@@ -58,21 +65,41 @@ def run_apart(function: str, job: Mapping[str, Any], workers: Workers, log: Path
             ) from error
         finally:
             future.cancel()  # type: ignore[no-untyped-call]
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join(timeout=4)
+            _stop(pool)
     log.unlink(missing_ok=True)
     return result
+
+
+def _stop(pool: ProcessPool) -> None:
+    """Stops `pool` and waits for its process, but not for ever.
+
+    `ProcessPool.join` ignores its `timeout` once the pool is stopped, so another thread joins it.
+    """
+    pool.stop()  # type: ignore[no-untyped-call]
+    joining = threading.Thread(target=pool.join, daemon=True, name="nas-join")
+    joining.start()
+    joining.join(STOP_SECONDS)
 
 
 @contextmanager
 def _free_slot(workers: Workers) -> Iterator[Any]:
     """Leases the first slot that is free, waiting for one."""
+    candidates, waiting = slots(workers), False
     while True:
-        for slot in slots(workers):
+        for slot in candidates:
             if (lease := Lease.take(slot)) is not None:
                 try:
                     yield lease.slot
                 finally:
                     lease.release()
                 return
+        if not waiting:
+            waiting = True
+            logger.warning("waiting for a free slot: %s", _holders([slot.name for slot in candidates]))
         time.sleep(POLL_SECONDS)
+
+
+def _holders(names: Sequence[str]) -> str:
+    """Who has which slot, as `cpu-0 is held by process 4711`."""
+    found = {name: holder(name) for name in names}
+    return "; ".join(f"{name} is held by {by}" for name, by in found.items() if by) or "just released"

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint
 from nas.final.apart import run_apart
 from nas.final.finalize import sha256
+from nas.final.touches import Touches, keep, known, tested
 from nas.search.folders import replaced, write_json
 from nas.search.record import Record
 from nas.workspace import Workspace
@@ -26,8 +28,8 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
     """Tests the winner and the baseline, and writes `Workspace.reports(name)/evaluation`.
 
     The test data is touched once for each winner. Touches are counted in the record of the finals,
-    before they happen, and shown with the result; a second evaluation of the same winner shows the
-    first one's result without touching the data again.
+    before they happen, and shown with the result; a second evaluation of the same winner, also in a
+    clone that has `evaluation.json`, shows the first one's result without touching the data again.
 
     Args:
         experiment: its finals are done.
@@ -36,12 +38,14 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
 
     Returns:
         What `evaluation.json` holds: `test` (images, touches, and accuracy with its 95 % interval of
-        the winner and of the baseline), `rank_correlation` between search and finals, `classes` and
-        `confusion` (row = true class, column = predicted class). Beside it lie `metrics.json` and
-        `confusion.csv` (one row for each test image) for DVC.
+        the winner and of the baseline), `tested` (which models on which data, see
+        `nas.final.touches.tested`), `rank_correlation` between search and finals, `classes`,
+        `confusion` (row = true class, column = predicted class) and `baseline_confusion`. Beside it lie
+        `metrics.json` and `confusion.csv` (one row for each test image) for DVC.
 
     Raises:
-        InputError: there is no winner, or the data or the model is not the one that won.
+        InputError: there is no winner, the data or the model is not the one that won, or an earlier
+            `evaluation.json` can't be read.
         RecordLockedError: the finals are running.
     """
     models = workspace.models(experiment.name)
@@ -56,8 +60,11 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         definition = snapshot.definition
     path = workspace.record(fingerprint(definition))
     with Record.hold(path, definition, models / "finals.sqlite") as record:
-        touched = _touch(record, experiment, models, final, data.folder, again)
-    measured = touched["measured"]
+        touches = known(record, final, workspace.reports(experiment.name) / "evaluation" / "evaluation.json")
+        if again or not touches.measured:
+            touches = _touch(record, experiment, models, final, data.folder, touches)
+        keep(record, final, touches)
+    measured = touches.measured
     confusion = measured["winner"]["confusion"]
     result = {
         "experiment": experiment.name,
@@ -66,13 +73,15 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         "baseline_validation_score": final["baseline"]["score"] if final["baseline"] else None,
         "test": {
             "images": measured["winner"]["examples"],
-            "touches": touched["touches"],
+            "touches": touches.count,
             "winner": _accuracy(measured["winner"]),
             "baseline": _accuracy(measured["baseline"]) if "baseline" in measured else None,
         },
+        "tested": tested(final),
         "rank_correlation": rank_correlation(final["finalists"]),
         "classes": list(data.classes),
         "confusion": confusion,
+        "baseline_confusion": measured["baseline"]["confusion"] if "baseline" in measured else None,
     }
     with replaced(workspace.reports(experiment.name) / "evaluation") as folder:
         write_json(folder / "evaluation.json", result)
@@ -164,21 +173,17 @@ def _touch(
     models: Path,
     final: Mapping[str, Any],
     data: Path,
-    again: bool,
-) -> dict[str, Any]:
-    """Measures on the test data, or finds what was measured; counts and keeps it in the record."""
-    key = f"test of final {final['winner']['number']}"
-    kept: dict[str, Any] = record.meta(key, {"touches": 0, "measured": None})
-    if kept["measured"] is not None and not again:
-        return kept
+    before: Touches,
+) -> Touches:
+    """Measures on the test data once more."""
     for one in (final["winner"], final["baseline"]):
         if one is not None and sha256(models / one["model"]) != one["sha256"]:
             raise InputError(
                 f"{models / one['model']} is not the model that won (another SHA-256): "
                 f"`nas finalize {experiment.name}` or `dvc checkout` brings it back"
             )
-    touches = kept["touches"] + 1
-    record.set_meta(key, {**kept, "touches": touches})  # before the touch: one that is killed counts too
+    touches = replace(before, count=before.count + 1)
+    keep(record, final, touches)  # before the touch: one that is killed counts too
     measured = {
         role: run_apart(
             "nas.training.child:evaluate",
@@ -189,9 +194,7 @@ def _touch(
         for role in ("winner", "baseline")
         if final[role] is not None
     }
-    kept = {"touches": touches, "measured": measured}
-    record.set_meta(key, kept)
-    return kept
+    return replace(touches, measured=measured)
 
 
 def _accuracy(measured: Mapping[str, Any]) -> dict[str, Any]:

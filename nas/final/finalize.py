@@ -96,13 +96,12 @@ def finalize(
         trained = _judge(search.record, trainings, derived)
         winner = _best([one for one in trained if not one.entry.finalist.baseline])
         baseline = _best([one for one in trained if one.entry.finalist.baseline])
+        _delete_the_rest(search.record, [one for one in (winner, baseline) if one is not None])
         if winner is None:
             raise SearchError(
                 f"none of the {len(trained)} finals of '{experiment.name}' ended well: "
                 + "; ".join(sorted({f"{one.result.status}: {one.result.message}" for one in trained}))
             )
-        kept = [one.child.number for one in (winner, baseline) if one is not None]
-        _delete_others(search.record, kept)
         with replaced(workspace.models(experiment.name)) as folder:
             _copy(search.record, winner, folder / "model.keras")
             if baseline is not None:
@@ -186,25 +185,48 @@ def _best(trained: Sequence[Trained]) -> Trained | None:
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
-def _children_folder(record: Record) -> Path:
-    return record.path.parent / "children"
+def _folder(record: Record, child: Child) -> Path:
+    """Where a final left its files: beside the record, wherever that was moved."""
+    return record.path.parent / "children" / f"child-{child.number:06}"
 
 
-def _delete_others(record: Record, kept: Sequence[int]) -> None:
-    """Removes the weights of all finals but those numbered `kept`."""
+def _model(one: Trained) -> str:
+    """The file name of the model that a final left."""
+    return Path(one.result.files.get("model", "model.keras")).name
+
+
+def _delete_the_rest(record: Record, kept: Sequence[Trained]) -> None:
+    """Removes what finals left behind: all of it, of those in `kept` what their results don't name.
+
+    A checkpoint stays until here, because a final that was killed before its result was committed is
+    begun again, and then has nothing left to train.
+    """
+    named = {
+        one.child.number: {_model(one), *(Path(file).name for file in one.result.files.values())}
+        for one in kept
+    }
     for child in record.children():
-        if child.number not in kept:
-            shutil.rmtree(_children_folder(record) / f"child-{child.number:06}", ignore_errors=True)
+        folder = _folder(record, child)
+        if child.number not in named:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif folder.is_dir():
+            for path in folder.iterdir():
+                if path.name in named[child.number]:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
 def _copy(record: Record, one: Trained, target: Path) -> None:
-    """Copies the model that a final left; it is found beside the record, wherever that was moved."""
-    name = Path(one.result.files.get("model", "model.keras")).name
-    source = _children_folder(record) / f"child-{one.child.number:06}" / name
+    """Copies the model that a final left."""
+    source = _folder(record, one.child) / _model(one)
     if not source.is_file():
         raise SearchError(
-            f"the weights of final {one.child.number} are gone from {source}; "
-            f"remove the folder {record.path.parent} to train the finals again"
+            f"the weights of final {one.child.number} are gone from {source}: copy {target.name} of an "
+            "earlier result there, or set another final.seed, by which new finals are trained. Keep the "
+            f"folder {record.path.parent}: its record counts how often the test data was touched"
         )
     shutil.copyfile(source, target)
 

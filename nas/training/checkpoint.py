@@ -62,7 +62,3 @@ class Checkpoint:
             variable.assign(value)
         state: dict[str, Any] = about["state"]
         return state
-
-    def delete(self) -> None:
-        """Removes the file. Safe to repeat."""
-        self._path.unlink(missing_ok=True)

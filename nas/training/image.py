@@ -27,7 +27,9 @@ def train(run: Run) -> None:
     """Trains `run.architecture` by `run.recipe`; the trainer that `ImageRecipe` names (see `Run`).
 
     With `run.folder`, an interrupted training goes on after its last finished epoch, as if it had never
-    stopped, and the trained network is left there as `model.keras`, ready to be served.
+    stopped, and the trained network is left there as `model.keras`, ready to be served. The checkpoint
+    stays beside it: whoever begins a finished training again, because its result was lost on the way,
+    gets that result at once.
 
     Raises:
         DivergedError: the loss was not finite.
@@ -51,10 +53,9 @@ def train(run: Run) -> None:
         )
         training = _Training(run, prepared, network)
         training.fit()
-    if training.checkpoint is not None and run.folder is not None:
+    if run.folder is not None:
         path = save_model(serving_model(network, prepared, recipe), run.folder / "model.keras")
         run.files["model"] = str(path)
-        training.checkpoint.delete()
 
 
 class _Training:

@@ -29,7 +29,8 @@ class Run:
         data: folder of the prepared data.
         seed: of all randomness.
         elders: the elders' median at each epoch; see `nas.evaluation.Job`.
-        folder: where files may be kept; None: keep nothing.
+        folder: where files may be kept; None: keep nothing. What `files` doesn't name is removed once
+            the result is committed and judged.
         device: the slot, as `nas.training.device.prepare` was given it.
         history: one mapping for each finished epoch.
         parameters, multiply_adds: size of the network.

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from nas.errors import InputError
 from nas.final import evaluate as module
 from nas.final.evaluate import evaluate, rank_correlation, wilson
-from nas.final.finalize import finalize
+from nas.final.finalize import finalize, sha256
 from tests.final.conftest import Searched
 from tests.final.fakes import Apart
 
@@ -71,6 +71,105 @@ def test_a_clone_without_live_records_can_test_the_winner(searched: Searched, ap
     finalize(experiment, workspace)
     shutil.rmtree(workspace.state)
     assert evaluate(experiment, workspace)["test"]["touches"] == 1
+
+
+def test_a_clone_that_pulled_the_evaluation_does_not_touch_the_test_data_again(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    first = evaluate(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    assert evaluate(experiment, workspace) == first
+    assert apart.measured() == ["model.keras", "baseline.keras"]
+
+
+def test_a_clone_that_touches_again_goes_on_counting(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    assert evaluate(experiment, workspace, again=True)["test"]["touches"] == 2
+    shutil.rmtree(workspace.reports("tiny"))  # now only the record knows
+    assert evaluate(experiment, workspace)["test"]["touches"] == 2
+    assert len(apart.measured()) == 4
+
+
+def test_what_a_pulled_evaluation_told_is_kept_in_the_record(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    evaluate(experiment, workspace)
+    shutil.rmtree(workspace.reports("tiny"))
+    assert evaluate(experiment, workspace)["test"]["touches"] == 1
+    assert len(apart.measured()) == 2
+
+
+def test_of_two_counts_the_larger_is_taken(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    result = evaluate(experiment, workspace)
+    path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
+    for told, shown in ((5, 5), (3, 5)):
+        path.write_text(json.dumps({**result, "test": {**result["test"], "touches": told}}))
+        assert evaluate(experiment, workspace)["test"]["touches"] == shown
+    assert len(apart.measured()) == 2
+
+
+def test_a_winner_that_was_trained_again_is_measured_again_and_its_touches_add_up(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched()
+    folder = finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    (folder / "model.keras").write_text("other weights of the same network")
+    final = json.loads((folder / "final.json").read_text())
+    final["winner"]["sha256"] = sha256(folder / "model.keras")
+    (folder / "final.json").write_text(json.dumps(final))
+    assert evaluate(experiment, workspace)["test"]["touches"] == 2
+    assert len(apart.measured()) == 4
+
+
+def test_the_touches_of_another_winner_do_not_count(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    result = evaluate(experiment, workspace)
+    shutil.rmtree(workspace.state)
+    other = {**result["tested"], "final": "another/3", "winner": "0" * 64}
+    path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
+    path.write_text(json.dumps({**result, "tested": other}))
+    assert evaluate(experiment, workspace)["test"]["touches"] == 1
+    assert len(apart.measured()) == 4
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"tested": {}}'])
+def test_an_evaluation_that_can_not_be_read_stops_the_test(
+    searched: Searched, apart: Apart, content: str
+) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(InputError, match="how often the test data was touched"):
+        evaluate(experiment, workspace)
+    assert apart.measured() == []
+
+
+def test_an_evaluation_names_the_models_and_the_data_that_it_is_about(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched()
+    folder = finalize(experiment, workspace)
+    final = json.loads((folder / "final.json").read_text())
+    assert evaluate(experiment, workspace)["tested"] == {
+        "final": f"{final['fingerprint']}/{final['winner']['number']}",
+        "winner": sha256(folder / "model.keras"),
+        "baseline": sha256(folder / "baseline.keras"),
+        "data_digest": final["data_digest"],
+    }
 
 
 def test_what_was_measured_is_written_for_people_and_for_dvc(searched: Searched, apart: Apart) -> None:

@@ -50,6 +50,22 @@ def test_only_winner_and_best_baseline_keep_their_weights(searched: Searched, ap
     assert left == ["child-000003", "child-000005"]
 
 
+def test_what_trainings_left_beside_their_models_is_removed_when_all_are_judged(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    left = sorted(path.name for path in workspace.state.glob("*/children/*/*"))
+    assert left == ["model.keras"] * 2
+
+
+def test_finals_that_all_failed_leave_no_checkpoints(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched(final__recipe={"learning_rate": 0.9})
+    with pytest.raises(SearchError, match="none of the 3 finals"):
+        finalize(experiment, workspace)
+    assert list(workspace.state.glob("*/children/*/*")) == []
+
+
 def test_finals_that_were_done_are_not_trained_again_and_the_result_is_the_same(
     searched: Searched, apart: Apart
 ) -> None:
@@ -132,8 +148,10 @@ def test_weights_that_somebody_removed_are_missed_in_words(searched: Searched, a
     finalize(experiment, workspace)
     for path in workspace.state.rglob("model.keras"):
         path.unlink()
-    with pytest.raises(SearchError, match="weights of final 1 are gone"):
+    with pytest.raises(SearchError, match="weights of final 1 are gone") as error:
         finalize(experiment, workspace)
+    assert "Keep the folder" in str(error.value)  # it counts the touches of the test data
+    assert "remove" not in str(error.value)
 
 
 def test_finals_do_not_begin_on_a_full_disk(

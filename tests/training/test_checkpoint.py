@@ -67,11 +67,3 @@ def test_a_kill_while_saving_leaves_the_earlier_checkpoint(
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(variables(4), {"epoch": 2})
     assert checkpoint.load(variables(0)) == {"epoch": 1}
-
-
-def test_deleting_is_safe_to_repeat(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path, {})
-    checkpoint.save(variables(3), {})
-    checkpoint.delete()
-    checkpoint.delete()
-    assert checkpoint.load(variables(0)) is None

@@ -174,7 +174,36 @@ def test_a_killed_training_goes_on_at_the_next_epoch_and_ends_as_if_never_killed
         weights(never.folder / "model.keras"), weights(again.folder / "model.keras"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-    assert not (tmp_path / "killed" / FILE).exists()
+
+
+def test_a_finished_training_that_is_begun_again_gives_its_result_without_an_epoch(
+    run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(folder=tmp_path)
+    image.train(first)
+    trained = weights(tmp_path / "model.keras")
+    (tmp_path / "model.keras").unlink()
+
+    def no_epoch(*_: object) -> None:
+        raise AssertionError("an epoch was trained again")
+
+    monkeypatch.setattr(image._Training, "_epoch", no_epoch)
+    again = run(folder=tmp_path)
+    image.train(again)
+    assert again.history == first.history
+    assert again.train_seconds == first.train_seconds
+    assert again.files == first.files
+    for one, other in zip(trained, weights(tmp_path / "model.keras"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_hopeless_training_that_is_begun_again_stays_stopped(run: MakeRun, tmp_path: Path) -> None:
+    for _ in range(2):
+        training = run(folder=tmp_path, epochs=5, stop_hopeless=True, grace_epochs=2)
+        training.elders = (1.1, 1.1, 1.1, 1.1, 1.1)
+        image.train(training)
+        assert training.stopped_early
+        assert len(training.history) == 2
 
 
 def test_a_training_without_a_folder_leaves_nothing_behind(run: MakeRun, digits: datasets.Prepared) -> None:
