@@ -20,9 +20,9 @@ from nas.workspace import Workspace
 
 
 @task(name="test-once", cache_policy=NO_CACHE)
-def test_once(experiment: str, settings: dict[str, Any] | None) -> dict[str, Any]:
-    """Touches the test data, unless this winner was tested already."""
-    return test(_experiments.experiment(experiment, settings), Workspace.here())
+def test_once(experiment: str, settings: dict[str, Any] | None, again: bool) -> dict[str, Any]:
+    """Touches the test data, unless this winner was tested already and `again` is false."""
+    return test(_experiments.experiment(experiment, settings), Workspace.here(), again=again)
 
 
 @task(name="register", cache_policy=NO_CACHE)
@@ -38,15 +38,16 @@ def register(experiment: str, settings: dict[str, Any] | None, evaluation: dict[
 
 
 @flow(name="evaluate", flow_run_name="evaluate {experiment}")
-def evaluate(experiment: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
+def evaluate(experiment: str, settings: dict[str, Any] | None = None, again: bool = False) -> dict[str, Any]:
     """Tests the winner and the baseline on the test data once, and registers the winner in MLflow.
 
     Args:
         experiment: name of a file `experiments/NAME.yaml`; its finals have been made.
         settings: values that replace the file's, by dotted key.
+        again: touch the test data once more although this winner was tested; the touch is counted.
     """
     with this_run(f"experiment:{experiment}"):
-        evaluation: dict[str, Any] = test_once(experiment, settings)
+        evaluation: dict[str, Any] = test_once(experiment, settings, again)
         address = register(experiment, settings, evaluation)
     logger.info(
         "%s: test accuracy %.4f, registered as %s",
@@ -58,8 +59,12 @@ def evaluate(experiment: str, settings: dict[str, Any] | None = None) -> dict[st
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    arguments = _experiments.parser(__doc__).parse_args(words)
-    return run(lambda: evaluate(arguments.experiment, _experiments.settings(arguments)))
+    parser = _experiments.parser(__doc__)
+    parser.add_argument(
+        "--again", action="store_true", help="touch the test data once more, which is counted and shown"
+    )
+    arguments = parser.parse_args(words)
+    return run(lambda: evaluate(arguments.experiment, _experiments.settings(arguments), arguments.again))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -52,7 +52,12 @@ def finalize(experiment: Name, track: Track = True) -> None:
     typer.echo(f"Next: nas evaluate {loaded.name}")
 
 
-def evaluate(experiment: Name, track: Track = True) -> None:
+Again = Annotated[
+    bool, typer.Option("--again", help="Touch the test images once more, which is counted and shown.")
+]
+
+
+def evaluate(experiment: Name, track: Track = True, again: Again = False) -> None:
     """Tests the winner and the baseline once on the test images; touches of the test set are counted.
 
     The result lies in data/reports/EXPERIMENT/evaluation; the winner is registered in MLflow.
@@ -61,7 +66,7 @@ def evaluate(experiment: Name, track: Track = True) -> None:
 
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace)
-    result = run(loaded, workspace)
+    result = run(loaded, workspace, again=again)
     for line in tested_lines(result):
         typer.echo(line)
     typer.echo(f"folder    {workspace.reports(loaded.name) / 'evaluation'}")

@@ -101,7 +101,7 @@ def test_an_evaluation_is_told_and_its_winner_registered(
     nas: Nas, write: Write, tracker: FakeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write()
-    monkeypatch.setattr("nas.final.evaluate.evaluate", lambda experiment, workspace: EVALUATION)
+    monkeypatch.setattr("nas.final.evaluate.evaluate", lambda experiment, workspace, again: EVALUATION)
     silent = nas("evaluate", "tiny", "--no-track")
     assert tracker.calls == []
     assert "test      0.9700 (0.9500 – 0.9800 at 95 %), 300 images, touched 2 times\n" in silent.out
@@ -109,6 +109,22 @@ def test_an_evaluation_is_told_and_its_winner_registered(
     assert "it takes two architectures (over 1 architectures)" in silent.out
     assert "MLflow    models:/nasflow-tiny/1\n" in nas("evaluate", "tiny").out
     assert tracker.calls == [("register", ("tiny", "tiny", "digits", EVALUATION))]
+
+
+def test_another_touch_of_the_test_images_must_be_asked_for(
+    nas: Nas, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write()
+    asked: list[bool] = []
+
+    def run(experiment: Experiment, workspace: Workspace, *, again: bool) -> dict[str, Any]:
+        asked.append(again)
+        return EVALUATION
+
+    monkeypatch.setattr("nas.final.evaluate.evaluate", run)
+    nas("evaluate", "tiny", "--no-track")
+    nas("evaluate", "tiny", "--no-track", "--again")
+    assert asked == [False, True]
 
 
 @pytest.mark.usefixtures("finals")
