@@ -78,7 +78,11 @@ class SearchRules(_Strict):
 
 
 class Budget(_Strict):
-    """How far a search goes. No part of the fingerprint: a larger budget goes on."""
+    """How far a search goes. No part of the fingerprint: a larger budget goes on.
+
+    A round that `children` cuts short stays as it is, so budgets that are raised should be whole
+    rounds: only then does the search end equal to one that had the larger budget from the start.
+    """
 
     children: PositiveInt | None = None
     rounds: PositiveInt | None = None
@@ -98,6 +102,8 @@ class Workers(_Strict):
     """Children at a time on CPUs; auto: one for each core. GPUs decide for themselves."""
     threads: PositiveInt | Literal["auto"] = "auto"
     """CPU threads of a child; auto: the cores divided by the slots. Part of the fingerprint."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPUs if there are any; cpu: never. Part of the fingerprint, as what is found."""
     children_per_gpu: PositiveInt = 1
     time_limit_minutes: PositiveFloat | None = None
     memory_limit_gb: PositiveFloat | None = None
@@ -173,12 +179,16 @@ class Experiment(_Strict):
         """The same experiment as a single search with `seed`."""
         return self.model_copy(update={"seed": seed, "repeats": ()})
 
-    def definition(self, data_digest: str, threads: int) -> dict[str, Any]:
+    def definition(
+        self, data_digest: str, threads: int, device: str = "cpu", backend: str = "tensorflow"
+    ) -> dict[str, Any]:
         """What defines the search, as JSON: two searches with equal definitions are one search.
 
         Args:
             data_digest: digest of the prepared data.
             threads: CPU threads of each child (two threads round otherwise than one).
+            device: `cpu` or `gpu`, where children compute: precision and rounding differ.
+            backend: of Keras.
         """
         parts = {
             key: plugins.with_defaults(key, getattr(self, key).model_dump())
@@ -192,6 +202,8 @@ class Experiment(_Strict):
             "data": {"name": self.data.name, "digest": data_digest},
             "seed": self.seed,
             "threads": threads,
+            "device": device,
+            "backend": backend,
             "semantics": SEMANTICS,
         }
         plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))

@@ -51,6 +51,15 @@ def raise_error(job: dict[str, Any]) -> dict[str, Any]:
     raise ValueError("the fake training went wrong")
 
 
+def answer_nonsense(job: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "ok", "nonsense": 1}
+
+
+def find_no_gpu(device: dict[str, Any]) -> str:
+    """Stands in for the check of a device."""
+    return "no GPU here"
+
+
 def kill_itself(job: dict[str, Any]) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return {}

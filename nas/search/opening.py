@@ -5,15 +5,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from nas import datasets
 from nas.controllers.controller import Controller
 from nas.errors import InputError
 from nas.evaluation import Evaluator
 from nas.experiment import Experiment, fingerprint
-from nas.search.record import Record
+from nas.search.record import Record, is_ahead
 from nas.search.search import Listener, Search
-from nas.workers.slots import slots
+from nas.workers.slots import platform
 from nas.workspace import Workspace
 
 
@@ -39,7 +40,7 @@ def open_search(
         InputError: an option of a part is not allowed.
     """
     data = datasets.prepare(experiment.data, workspace)
-    definition = experiment.definition(data.digest, slots(experiment.workers)[0].threads)
+    definition = experiment.definition(data.digest, **platform(experiment.workers))
     path = workspace.record(fingerprint(definition))
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
@@ -47,7 +48,7 @@ def open_search(
     record = Record.hold(path, definition, snapshot_path(experiment, workspace))
     try:
         record.set_meta("experiment", experiment.model_dump(mode="json"))
-        record.set_meta("git_commit", git_commit(workspace.root))
+        record.set_meta("names", sorted({*record.meta("names", []), experiment.name}))
         evaluator = experiment.evaluator.make(
             "evaluator",
             experiment=experiment,
@@ -61,8 +62,9 @@ def open_search(
         record.close()
         raise
     reward = experiment.reward.make("reward")
+    commit = git_commit(workspace.root)
     folder = str((path.parent / "children").relative_to(workspace.root)) if keep_files else ""
-    return Search(experiment, record, controller, evaluator, reward, listeners, folder)
+    return Search(experiment, record, controller, evaluator, reward, listeners, folder, commit)
 
 
 def record_path(experiment: Experiment, workspace: Workspace) -> Path:
@@ -71,9 +73,12 @@ def record_path(experiment: Experiment, workspace: Workspace) -> Path:
     Raises:
         InputError: its data set was not prepared yet.
     """
+    return workspace.record(fingerprint(_definition(experiment, workspace)))
+
+
+def _definition(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
     data = datasets.load(workspace.prepared(experiment.data.name))
-    threads = slots(experiment.workers)[0].threads
-    return workspace.record(fingerprint(experiment.definition(data.digest, threads)))
+    return experiment.definition(data.digest, **platform(experiment.workers))
 
 
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
@@ -87,8 +92,9 @@ def read_record(experiment: Experiment, workspace: Workspace) -> Record:
     Raises:
         InputError: the search was never begun here.
     """
-    live, snapshot = record_path(experiment, workspace), snapshot_path(experiment, workspace)
-    if not live.is_file() and snapshot.is_file():
+    definition = _definition(experiment, workspace)
+    live, snapshot = workspace.record(fingerprint(definition)), snapshot_path(experiment, workspace)
+    if is_ahead(snapshot, live, definition):
         return Record.read(snapshot)
     if not live.is_file():
         raise InputError(

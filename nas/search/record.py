@@ -94,13 +94,12 @@ class Record:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = take_lock(path.parent / "lock")
         try:
-            if not path.exists():
+            if snapshot is not None and is_ahead(snapshot, path, definition):
+                _take_up(snapshot, path)
+            elif not path.exists():
                 fresh = path.with_suffix(".new")
                 fresh.unlink(missing_ok=True)
-                if snapshot is not None and _is_of(snapshot, definition):
-                    shutil.copyfile(snapshot, fresh)
-                else:
-                    _begin(fresh, definition)
+                _begin(fresh, definition)
                 fresh.replace(path)
             connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -156,6 +155,15 @@ class Record:
             db.execute(
                 "UPDATE children SET attempts = attempts + 1, slot = ?, started_at = ? WHERE number = ?",
                 (slot, time.time(), number),
+            )
+
+    def stop_child(self, number: int) -> None:
+        """Takes back that the child's training began, because it was stopped on purpose, not lost."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE children SET attempts = attempts - 1, slot = NULL, started_at = NULL "
+                "WHERE number = ? AND started_at IS NOT NULL AND result IS NULL",
+                (number,),
             )
 
     def end_child(self, number: int, result: ChildResult, same_as: int | None = None) -> None:
@@ -382,12 +390,45 @@ class _Transaction:
             self._serial.release()
 
 
-def _is_of(snapshot: Path, definition: Mapping[str, Any]) -> bool:
-    """Whether there is a snapshot of the search that `definition` defines."""
-    if not snapshot.is_file():
+def is_of(path: Path, definition: Mapping[str, Any]) -> bool:
+    """Whether there is a record at `path`, of the search that `definition` defines."""
+    if not path.is_file():
         return False
-    with Record.read(snapshot) as record:
+    with Record.read(path) as record:
         return bool(record.definition == json.loads(json.dumps(definition)))
+
+
+def is_ahead(snapshot: Path, live: Path, definition: Mapping[str, Any]) -> bool:
+    """Whether `snapshot` is of the search that `definition` defines and further than the record `live`.
+
+    Raises:
+        SearchError: both went on from where they were equal, so that neither contains the other.
+    """
+    if not is_of(snapshot, definition):
+        return False
+    if not live.is_file():
+        return True
+    with Record.read(snapshot) as there, Record.read(live) as here:
+        if here.count("finished") >= there.count("finished"):
+            return False
+        pairs = zip(here.children(), there.children(), strict=False)
+        if here.count() > there.count() or any(mine.proposal != theirs.proposal for mine, theirs in pairs):
+            raise SearchError(
+                f"the record {live} and the snapshot {snapshot} are of the same search but went different "
+                "ways; move one of them away"
+            )
+    return True
+
+
+def _take_up(snapshot: Path, live: Path) -> None:
+    """Puts a copy of `snapshot` in the place of the record `live`, which is kept beside it."""
+    fresh = live.with_suffix(".new")
+    shutil.copyfile(snapshot, fresh)
+    if live.exists():
+        with closing(sqlite3.connect(live)) as db:
+            db.execute("PRAGMA journal_mode = DELETE")  # all of it into the one file
+        live.replace(live.with_name("record-before-snapshot.sqlite"))
+    fresh.replace(live)
 
 
 def _begin(path: Path, definition: Mapping[str, Any]) -> None:

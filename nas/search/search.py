@@ -5,10 +5,12 @@ from __future__ import annotations
 import bisect
 import hashlib
 import math
+import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any, Protocol, Self
@@ -65,6 +67,7 @@ class Search:
         reward: the experiment's reward rule.
         listeners: called after each commit, from any thread; they must not raise.
         folder: where children may keep files, relative to the workspace; empty: they keep nothing.
+        commit: of the code; the record keeps that of its last new round. Empty: unknown.
     """
 
     experiment: Experiment
@@ -74,6 +77,7 @@ class Search:
     reward: RewardRule
     listeners: Sequence[Listener] = ()
     folder: str = ""
+    commit: str = ""
     _curves: list[list[float]] = field(default_factory=list)
     _rounds_in_curves: int = 0
     _begun: dict[int, Future[None]] = field(default_factory=dict)
@@ -96,6 +100,8 @@ class Search:
         begun = self.record.open_round()
         if begun is None:
             count = self.experiment.search.children_per_round
+            if self.commit:
+                self.record.set_meta("git_commit", self.commit)
             proposals = self.controller.propose(min(count, at_most or count))
             if not proposals:
                 raise SearchError("the controller proposed nothing, so the search can't go on")
@@ -135,7 +141,7 @@ class Search:
         if self.experiment.search.duplicates == "reuse":
             for twin in self.record.twins_before(child):
                 if twin.result is None:
-                    self.submit(twin.number).add_done_callback(lambda _: self._begin(child.number, done))
+                    self.submit(twin.number).add_done_callback(lambda twin: self._after(twin, child, done))
                     return
                 if twin.result.ok:
                     self._end(child, twin.result, done, same_as=twin.number)
@@ -145,6 +151,15 @@ class Search:
             self._end(child, ChildResult(Status.LOST, seed=child.seed, message=message), done)
         else:
             self._evaluate(child, done)
+
+    def _after(self, twin: Future[None], child: Child, done: Future[None]) -> None:
+        """Goes on with a child that waited for its twin, unless the twin was stopped or broke the search."""
+        if twin.cancelled():
+            _cancel(done)
+        elif (error := twin.exception()) is not None:
+            done.set_exception(error)
+        else:
+            self._begin(child.number, done)
 
     def _evaluate(self, child: Child, done: Future[None]) -> None:
         folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
@@ -156,8 +171,9 @@ class Search:
 
         def finished(future: Future[ChildResult]) -> None:
             if future.cancelled():
-                done.cancel()
-                done.set_running_or_notify_cancel()
+                with suppress(sqlite3.Error):  # only the count of attempts would be one too high
+                    self.record.stop_child(child.number)
+                _cancel(done)
                 return
             error = future.exception()
             if error is not None:
@@ -173,8 +189,8 @@ class Search:
         except Exception as error:  # a full disk, say: whoever waits must hear of it
             done.set_exception(error)
             return
-        done.set_result(None)
         self._tell(Event("finished", child.round, child.number))
+        done.set_result(None)
 
     def aggregate(self, number: int) -> list[tuple[Proposal, ChildResult]]:
         """The round's proposals with their results and rewards, in the order of their numbers.
@@ -277,3 +293,8 @@ def child_seed(seed: int, proposal: Proposal) -> int:
     """
     digest = hashlib.sha256(f"{seed}/{proposal.number}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every framework takes it
+
+
+def _cancel(future: Future[None]) -> None:
+    future.cancel()
+    future.set_running_or_notify_cancel()  # so that those who wait for it wake

@@ -44,6 +44,20 @@ def prepare(device: Mapping[str, Any]) -> None:
         _prepare_tensorflow(kind, threads, limit)
 
 
+def check(device: Mapping[str, Any]) -> str:
+    """Why children can't compute on `device`, in a sentence; empty if they can. For a fresh process."""
+    try:
+        prepare(device)
+    except InputError as error:
+        return f"{error}. To train on the CPU, set workers.device to cpu"
+    if device["kind"] == "gpu" and os.environ.get("KERAS_BACKEND") == "jax":
+        import jax
+
+        if jax.default_backend() == "cpu":
+            return "JAX finds no GPU: install jax with CUDA. To train on the CPU, set workers.device to cpu"
+    return ""
+
+
 def _prepare_jax(kind: str, threads: int, index: int | None, limit: int | None) -> None:
     """Mostly by the environment, which JAX reads before its first operation."""
     os.environ["NPROC"] = str(threads)  # size of XLA's thread pool on the CPU
@@ -74,7 +88,7 @@ def _prepare_tensorflow(kind: str, threads: int, limit: int | None) -> None:
         if not gpus:
             raise InputError(
                 f"TensorFlow finds no GPU {os.environ['CUDA_VISIBLE_DEVICES']}: install the extra 'gpu' "
-                "(pip install 'nasflow[gpu]') and look at the driver with nvidia-smi"
+                "(make setup EXTRAS=gpu) and look at the driver with nvidia-smi"
             )
         if limit is None:
             tf.config.experimental.set_memory_growth(gpus[0], True)

@@ -8,23 +8,31 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from nas.errors import InputError
+from nas.errors import ChildError, InputError, SearchError
 from nas.evaluation import ChildResult, Evaluator, Job, Status
 from nas.experiment import Experiment
 from nas.workers import OUT_OF_MEMORY_EXIT, process
 from nas.workers.slots import Lease, Slot, holder, slots
 from nas.workspace import Workspace
 
+UNKNOWN_EXIT = 255
+"""What Python reports of a child when its forkserver, which would know, is gone."""
+
 POLL_SECONDS = 0.05
 """How often a queued child looks for a free slot and a finished one for its process to be gone."""
 
+CLOSE_SECONDS = 4.0
+"""How long `close` waits at most for the processes to be gone; they were killed by then."""
+
 TRAINER = "nas.training.child:train"
 PRELOAD = ("tensorflow", "keras", "nas.training.child")
+CHECK = "nas.training.device:check"
 
 
 class ChildPool(Evaluator):
@@ -61,29 +69,42 @@ class ChildPool(Evaluator):
         self._pool = ProcessPool(
             max_workers=len(self._slots), max_tasks=1, context=process.fresh_processes(preload)
         )
-        self._ready = self._pool.schedule(process.warm_up)
+        check = CHECK if trainer == TRAINER else ""
+        self._ready = self._pool.schedule(process.warm_up, args=[check, self._slots[0].device()])
         self._queue: deque[tuple[Job, Future[ChildResult], Callable[[str], None] | None]] = deque()
         self._running: dict[int, str] = {}
         self._flying: set[Any] = set()
         self._changed = threading.Condition()
         self._closed = False
-        for slot in self._slots:
-            threading.Thread(target=self._serve, args=(slot,), daemon=True, name=slot.name).start()
+        self._broken: Exception | None = None
+        self._servers = [
+            threading.Thread(target=self._serve, args=(slot,), daemon=True, name=slot.name)
+            for slot in self._slots
+        ]
+        for server in self._servers:
+            server.start()
 
     @property
     def slots(self) -> int:
         return len(self._slots)
 
     def warm_up(self) -> None:
-        """Waits until fresh processes can start at once (the forkserver's imports take seconds)."""
+        """Waits until fresh processes can start at once (the forkserver's imports take seconds).
+
+        Raises:
+            InputError: children can't compute where they should; the message says what to do.
+        """
         with suppress(CancelledError):
-            self._ready.result()
+            if reason := self._ready.result():
+                raise InputError(reason)
 
     def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
         future: Future[ChildResult] = Future()
         with self._changed:
             if self._closed:
                 raise InputError("this pool of children is closed")
+            if self._broken is not None:
+                raise self._broken
             self._queue.append((job, future, started))
             self._changed.notify()
         return future
@@ -114,57 +135,79 @@ class ChildPool(Evaluator):
         for child in [*flying, self._ready]:  # before the pool stops, or their waiters never wake
             child.cancel()
         self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join(timeout=4)
+        ending = threading.Thread(target=self._pool.join, daemon=True)  # pebble's own limit doesn't hold
+        ending.start()
+        ending.join(CLOSE_SECONDS)
+        for server in self._servers:
+            if server is not threading.current_thread():
+                server.join(CLOSE_SECONDS / 4)
 
     def _serve(self, slot: Slot) -> None:
-        """Runs queued children on `slot`, one after the other, until the pool closes."""
-        while True:
-            with self._changed:
-                while not self._queue and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-            lease = Lease.take(slot)
-            if lease is None:
-                time.sleep(POLL_SECONDS)
-                continue
-            try:
-                with self._changed:
-                    if not self._queue:
-                        continue
-                    job, future, started = self._queue.popleft()
-                    self._running[job.proposal.number] = slot.name
-                self._evaluate(slot, job, future, started)
-                while not lease.child_gone() and not self._closed:
+        """Runs queued children on `slot`, one after the other, until the pool closes or breaks."""
+        try:
+            self.warm_up()
+            while self._wait():
+                lease = Lease.take(slot)
+                if lease is None:
                     time.sleep(POLL_SECONDS)
-            finally:
-                lease.release()
+                    continue
+                try:
+                    self._run_next(slot)
+                    while not lease.child_gone() and not self._closed:
+                        time.sleep(POLL_SECONDS)
+                finally:
+                    lease.release()
+        except Exception as error:  # no lease, no GPU, a full disk: whoever waits must hear of it
+            self._break(error)
 
-    def _evaluate(
-        self, slot: Slot, job: Job, future: Future[ChildResult], started: Callable[[str], None] | None
-    ) -> None:
-        number = job.proposal.number
+    def _wait(self) -> bool:
+        """Waits for a queued child; False when there will be none."""
+        with self._changed:
+            while not self._queue and not self._closed:
+                self._changed.wait()
+            return not self._closed
+
+    def _break(self, error: Exception) -> None:
+        """Lets everybody who waits, and all who come, know that children can't run."""
+        with self._changed:
+            self._broken = self._broken or error
+            waiting = [future for _, future, _ in self._queue]
+            self._queue.clear()
+        for future in waiting:
+            with suppress(InvalidStateError):
+                future.set_exception(error)
+
+    def _run_next(self, slot: Slot) -> None:
+        with self._changed:
+            if not self._queue:
+                return
+            job, future, started = self._queue.popleft()
+            self._running[job.proposal.number] = slot.name
         begun = time.monotonic()
         try:
             if started is not None:
                 started(slot.name)
             result = self._train(slot, job)
+            seconds = time.monotonic() - begun
+            answer: ChildResult | None = replace(
+                result, overhead_seconds=max(0.0, seconds - result.train_seconds)
+            )
         except CancelledError:
-            future.cancel()
-            return
+            answer = None
         except Exception as error:  # a bug or a full disk must reach the search, not end this thread
             with suppress(InvalidStateError):
                 future.set_exception(error)
             return
         finally:
             with self._changed:
-                self._running.pop(number, None)
-        seconds = time.monotonic() - begun
-        overhead = max(0.0, seconds - result["train_seconds"])
-        with suppress(InvalidStateError):
-            future.set_result(ChildResult.from_json({**result, "overhead_seconds": overhead}))
+                self._running.pop(job.proposal.number, None)
+        if answer is None:
+            future.cancel()
+        else:
+            with suppress(InvalidStateError):
+                future.set_result(answer)
 
-    def _train(self, slot: Slot, job: Job) -> dict[str, Any]:
+    def _train(self, slot: Slot, job: Job) -> ChildResult:
         workers = self._experiment.workers
         memory = workers.memory_limit_gb
         task = self._task(slot, job)
@@ -179,8 +222,8 @@ class ChildPool(Evaluator):
             self._flying.add(child)
         status, message = Status.CRASHED, ""
         try:
-            result: dict[str, Any] = child.result()
-            if result["status"] == Status.OK and task["log"]:
+            result = _result(child.result())
+            if result.ok and task["log"]:
                 Path(task["log"]).unlink(missing_ok=True)
             return result
         except TimeoutError:
@@ -190,17 +233,23 @@ class ChildPool(Evaluator):
             if error.exitcode == OUT_OF_MEMORY_EXIT:
                 status = Status.OUT_OF_MEMORY
                 message = f"stopped at the memory limit of {memory:g} GiB"
+            elif error.exitcode == UNKNOWN_EXIT:
+                raise SearchError(
+                    "the process that starts children was killed, so they are out of reach; "
+                    "start the search again: it goes on"
+                ) from error
             else:
                 message = _death(error.exitcode)
         except CancelledError:
             raise
-        except Exception as error:  # what the child raised
+        except SearchError:
+            raise
+        except Exception as error:  # what the child raised, or an answer that is no result
             message = f"{type(error).__name__}: {error}".splitlines()[0]
         finally:
             with self._changed:
                 self._flying.discard(child)
-        failed = ChildResult(status, seed=job.seed, device=slot.name, message=message)
-        return failed.to_json()
+        return ChildResult(status, seed=job.seed, device=slot.name, message=message)
 
     def _task(self, slot: Slot, job: Job) -> dict[str, Any]:
         recipe: Mapping[str, Any] = {**self._experiment.recipe.model_dump(), **job.proposal.overrides}
@@ -215,6 +264,13 @@ class ChildPool(Evaluator):
             "device": slot.device(),
             "log": str(log) if log else "",
         }
+
+
+def _result(answer: Any) -> ChildResult:
+    try:
+        return ChildResult.from_json(answer)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ChildError(f"its trainer's answer is no result ({error!r}): {answer!r:.200}") from error
 
 
 def _death(exit_code: int | None) -> str:

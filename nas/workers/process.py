@@ -13,7 +13,7 @@ import multiprocessing.connection
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import context, forkserver, popen_forkserver, reduction, spawn, util
 from pathlib import Path
 from typing import IO, Any
@@ -77,8 +77,18 @@ def fresh_processes(preload: Sequence[str]) -> context.ForkServerContext:
     return made
 
 
-def warm_up() -> None:
-    """Nothing: run once in a fresh process, it waits until the forkserver has imported everything."""
+def warm_up(check: str, device: Mapping[str, Any]) -> str:
+    """Waits, as a fresh process, until the forkserver has imported everything, and tries the device.
+
+    Args:
+        check: `package.module:function` that takes a device and returns why it can't be used, or
+            nothing; empty: nothing is tried.
+        device: see `nas.workers.slots.Slot.device`.
+
+    Returns:
+        Why children can't run, in a sentence; empty if they can.
+    """
+    return str(_function(check)(device) or "") if check else ""
 
 
 def run(function: str, job: Mapping[str, Any], slot: str, memory_limit_bytes: int | None) -> Any:
@@ -93,12 +103,17 @@ def run(function: str, job: Mapping[str, Any], slot: str, memory_limit_bytes: in
     _log_to(job.get("log"))
     held = hold_as_child(slot)
     threading.Thread(target=_watch, args=(memory_limit_bytes, held), daemon=True, name="watch").start()
-    module, _, name = function.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)(dict(job))
+        return _function(function)(dict(job))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _function(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _watch(memory_limit_bytes: int | None, held: IO[str]) -> None:

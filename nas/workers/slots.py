@@ -1,7 +1,7 @@
 """Slots: the shares of this machine that children run on, leased so that two searches never collide.
 
 A slot is a share of the CPUs or (a share of) a GPU. It is leased by an operating-system lock on a
-file that all searches of this user on this machine see, so a killed search frees its slots by
+file that all searches of one user on this machine see, so a killed search frees its slots by
 itself. The child's process holds a second lock for as long as it lives: a slot is free only when
 its last child is really gone, because a GPU gives memory back no earlier.
 """
@@ -9,17 +9,19 @@ its last child is really gone, because a GPU gives memory back no earlier.
 from __future__ import annotations
 
 import fcntl
+import json
+import logging
 import os
 import shutil
 import subprocess
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from nas.errors import InputError
 from nas.experiment import Workers
+
+logger = logging.getLogger("nas")
 
 GPU_MEMORY_SHARE = 0.92
 """Part of a GPU's memory that its children may share; the rest is the driver's and the contexts'."""
@@ -65,22 +67,31 @@ class Slot:
 def find_gpus() -> list[Gpu]:
     """The NVIDIA GPUs that this process may use, without touching them (asks `nvidia-smi`).
 
-    CUDA_VISIBLE_DEVICES is respected when it lists indices; an empty value or -1 means none.
+    CUDA_VISIBLE_DEVICES is respected, whether it lists indices or UUIDs (or their beginnings); an empty
+    value or -1 means none. A driver that doesn't answer is warned of and means none too.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    query = [program, "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits"]
-    with suppress(OSError, subprocess.SubprocessError, ValueError):
-        output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-        rows = [line.split(", ") for line in output.splitlines() if line.strip()]
-        gpus = [Gpu(int(index), name, int(float(memory)) * 2**20) for index, name, memory in rows]
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is None:
-            return gpus
-        allowed = {int(part) for part in visible.split(",") if part.strip().isdigit()}
-        return [gpu for gpu in gpus if gpu.index in allowed]
-    return []
+    query = [program, "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        rows = [line.split(", ") for line in done.stdout.splitlines() if line.strip()]
+        found = {uuid: Gpu(int(index), name, int(float(size)) * 2**20) for index, uuid, name, size in rows}
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        logger.warning("nvidia-smi gives no list of GPUs, so none is used: %s", error)
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return list(found.values())
+    names = [part.strip() for part in visible.split(",") if part.strip()]
+    return [
+        gpu
+        for uuid, gpu in found.items()
+        if any(
+            name == str(gpu.index) or (name.startswith("GPU-") and uuid.startswith(name)) for name in names
+        )
+    ]
 
 
 def cores() -> int:
@@ -91,13 +102,16 @@ def cores() -> int:
 def slots(workers: Workers, gpus: list[Gpu] | None = None) -> list[Slot]:
     """The slots that an experiment may use on this machine.
 
-    With GPUs: `children_per_gpu` slots on each. Without: `workers.slots` of the CPUs (auto: one for
-    each core). Threads are the cores divided by the slots unless the experiment names them.
+    With GPUs (unless `device` is `cpu`): `children_per_gpu` slots on each. Without: `workers.slots` of
+    the CPUs (auto: one for each core). Threads are the cores divided by the slots unless the experiment
+    names them.
 
     Args:
         workers: the experiment's limits.
         gpus: the GPUs to use; None: those of this machine.
     """
+    if workers.device == "cpu":
+        gpus = []
     gpus = find_gpus() if gpus is None else gpus
     if not gpus:
         count = cores() if workers.slots == "auto" else workers.slots
@@ -116,17 +130,40 @@ def slots(workers: Workers, gpus: list[Gpu] | None = None) -> list[Slot]:
     ]
 
 
+def platform(workers: Workers) -> dict[str, Any]:
+    """What of this machine defines a search: threads of a child, its device and Keras' backend."""
+    first = slots(workers)[0]
+    return {
+        "threads": first.threads,
+        "device": "cpu" if first.gpu is None else "gpu",
+        "backend": keras_backend(),
+    }
+
+
+def keras_backend() -> str:
+    """The backend that Keras will use, found as Keras finds it but without importing it."""
+    if backend := os.environ.get("KERAS_BACKEND"):
+        return backend
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    try:
+        return str(json.loads((home / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
 def _threads(workers: Workers, count: int) -> int:
     return max(1, cores() // count) if workers.threads == "auto" else workers.threads
 
 
 def lease_folder() -> Path:
-    """The folder of this machine's leases (one for each user), made if it is missing.
+    """The folder of this user's leases on this machine, made if it is missing.
+
+    It is the same for all of the user's programs, whatever TMPDIR says; NAS_LEASES names another.
 
     Raises:
         InputError: the folder belongs to somebody else.
     """
-    folder = Path(os.environ.get("NAS_LEASES") or Path(tempfile.gettempdir()) / f"nasflow-{os.getuid()}")
+    folder = Path(os.environ.get("NAS_LEASES") or f"/tmp/nasflow-{os.getuid()}")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise InputError(f"the folder of slot leases, {folder}, belongs to another user; set NAS_LEASES")

@@ -20,6 +20,8 @@ from tests.search.test_search import outcome
 
 ROOT = Path(__file__).parents[2]
 KILLS = 20
+CHILDREN = 120
+"""More than are trained between so many kills."""
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -48,7 +50,7 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     settings = {
         "evaluator__trainer": "tests.fakes:train_by_seed",
         "workers__attempts": 1000,
-        "budget__children": 40,
+        "budget__children": CHILDREN,
     }
     paths = {name: write_experiment(tmp_path / name, **settings) for name in ("whole", "killed")}
     whole = start(tmp_path / "whole", paths["whole"])
@@ -57,6 +59,8 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
 
     chance = random.Random(20)
     kills = 0
+    trained: dict[int, int] = {}
+    """How often each child was begun when its result was found after a kill: never again after that."""
     while True:
         search = start(tmp_path / "killed", paths["killed"])
         assert search.stdout is not None
@@ -68,18 +72,29 @@ def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
             search.wait(timeout=120)
         if search.returncode == 0:
             break
+        time.sleep(0.3)  # the children of the killed search see its end
+        with read_record(load(paths["killed"]), Workspace(tmp_path / "killed")) as record:
+            begun = trainings(tmp_path / "killed", "begin")
+            for child in record.children(finished_only=True):
+                trained.setdefault(child.seed, begun[child.seed])
     records: dict[str, Record] = {
         name: read_record(load(path), Workspace(tmp_path / name)) for name, path in paths.items()
     }
     with records["whole"] as expected, records["killed"] as found:
+        told = [(c.number, c.status, c.result and c.result.message) for c in found.children()]
+        assert told == [(c.number, c.status, c.result and c.result.message) for c in expected.children()]
         assert outcome(found) == outcome(expected)
-        assert found.count() == 40
+        assert found.count() == CHILDREN
         seeds = {child.seed for child in found.children()}
         attempts = sum(child.attempts for child in found.children())
-    trainings = Counter((tmp_path / "killed" / "trainings").read_text().splitlines())
-    ended = {int(line.split()[1]): count for line, count in trainings.items() if line.startswith("end")}
-    assert set(ended) == seeds
-    # a child may be killed between its end and the commit of its result, but hardly ever
-    assert sum(ended.values()) - len(ended) <= 2
-    print(f"\n{kills} kills, {attempts} trainings begun for 40 children, {sum(ended.values())} finished")
+    begun = trainings(tmp_path / "killed", "begin")
+    assert {seed: begun[seed] for seed in trained} == trained
+    assert set(trainings(tmp_path / "killed", "end")) == seeds
+    print(f"\n{kills} kills: {attempts} trainings begun for {CHILDREN} children")
     assert kills == KILLS
+
+
+def trainings(folder: Path, what: str) -> Counter[int]:
+    """How often a training with each seed noted `begin` or `end`."""
+    lines = [line.split() for line in (folder / "trainings").read_text().splitlines()]
+    return Counter(int(seed) for word, seed in lines if word == what)

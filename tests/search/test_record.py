@@ -166,6 +166,41 @@ def test_a_snapshot_is_one_file_and_another_clone_goes_on_from_it(path: Path, tm
         assert copy.open_round() is not None
 
 
+def test_a_snapshot_that_is_further_is_taken_up_and_the_older_record_kept(path: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "out" / "seed-1.sqlite"
+    filled(path).close()
+    with Record.hold(tmp_path / "other" / "record.sqlite", DEFINITION) as other:
+        path_of_other = other.path
+    path_of_other.unlink()
+    with Record.read(path) as record:
+        record.snapshot(path_of_other)
+    with Record.hold(path_of_other, DEFINITION) as other:
+        other.end_round(0, {}, STATE)
+        other.begin_round(proposals(3, "conv:3x3x4@0"), [5], STATE)
+        other.end_child(3, ok(0.9))
+        other.snapshot(snapshot)
+    with Record.hold(path, DEFINITION, snapshot) as record:
+        assert record.count("finished") == 4
+    with Record.read(path.with_name("record-before-snapshot.sqlite")) as before:
+        assert before.count("finished") == 3
+    with Record.hold(path, DEFINITION, snapshot) as record:  # no further than the record now
+        record.begin_round(proposals(4, "conv:3x3x8@0"), [6], STATE)
+    with Record.hold(path, DEFINITION, snapshot) as record:
+        assert record.count() == 5
+
+
+def test_records_that_went_different_ways_are_not_mixed(path: Path, tmp_path: Path) -> None:
+    snapshot = tmp_path / "seed-1.sqlite"
+    with filled(tmp_path / "other" / "record.sqlite") as other:
+        other.snapshot(snapshot)
+    with Record.hold(path, DEFINITION) as record:
+        record.begin_round(proposals(0, "conv:1x1x4@0"), [1], STATE)
+    with pytest.raises(SearchError, match="different ways"):
+        Record.hold(path, DEFINITION, snapshot)
+    with Record.read(path) as record:
+        assert record.count() == 1
+
+
 def test_a_record_of_another_schema_is_refused_in_a_sentence(path: Path) -> None:
     filled(path).close()
     with sqlite3.connect(path) as db:

@@ -214,6 +214,36 @@ def test_a_child_that_is_interrupted_too_often_is_lost_and_the_search_goes_on(tm
         assert search.record.count("ok") == 3
 
 
+def test_a_child_that_is_stopped_on_purpose_keeps_its_attempts(tmp_path: Path) -> None:
+    experiment = tiny_experiment(tmp_path, workers__attempts=2)
+    for _ in range(3):
+        with search_on(tmp_path, experiment, InstantEvaluator(hold_back=True)) as search:
+            begun = search.sample()
+            futures = [search.submit(c.number) for c in search.record.children(round=begun.number)]
+            assert [c.attempts for c in search.record.children()] == [1] * 4
+            assert [c.status for c in search.record.children()] == ["running"] * 4
+            search.evaluator.close()
+            assert all(future.cancelled() for future in futures)
+            assert [(c.attempts, c.status) for c in search.record.children()] == [(0, "waiting")] * 4
+
+
+def test_twins_of_a_stopped_child_are_stopped_too(tmp_path: Path) -> None:
+    one = {
+        "space__depth": 1,
+        "space__filter_heights": [3],
+        "space__filter_widths": [3],
+        "space__filters": [4],
+    }
+    evaluator = InstantEvaluator(hold_back=True)
+    experiment = tiny_experiment(tmp_path, search__duplicates="reuse", **one)
+    with search_on(tmp_path, experiment, evaluator) as search:
+        search.sample()
+        futures = [search.submit(number) for number in range(4)]
+        evaluator.close()
+        assert all(future.cancelled() for future in futures)
+        assert len(evaluator.jobs) == 1
+
+
 def test_repeated_architectures_are_trained_again_unless_results_are_reused(tmp_path: Path) -> None:
     few = {
         "space__depth": 1,

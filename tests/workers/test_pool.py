@@ -19,6 +19,7 @@ import pytest
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult, Status
+from nas.workers import pool as room
 from nas.workers.pool import ChildPool
 from nas.workspace import Workspace
 from tests.making import job, tiny_experiment
@@ -94,6 +95,7 @@ def test_no_more_children_run_than_there_are_slots_and_the_rest_says_why_it_wait
         ("hang", {"workers__time_limit_minutes": 0.01}, Status.TIMEOUT, "time limit of 0.01 minutes"),
         ("eat_memory", {"workers__memory_limit_gb": 0.4}, Status.OUT_OF_MEMORY, "limit of 0.4 GiB"),
         ("no_such_function", {}, Status.CRASHED, "no_such_function"),
+        ("answer_nonsense", {}, Status.CRASHED, "no result"),
     ],
 )
 def test_a_failed_child_is_a_result_with_its_status(
@@ -167,6 +169,57 @@ def test_children_do_not_outlive_a_search_that_is_killed(
     search.wait(timeout=10)
     assert until(lambda: not any(alive(pid) for pid in pids), 5)
     assert until(lambda: not any(process.is_running() for process in family), 5)
+
+
+def test_leases_that_cannot_be_taken_are_told_instead_of_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("NAS_LEASES", str(blocked))
+    with pool(tmp_path, "train_by_tokens") as children:
+        with pytest.raises(FileExistsError):
+            children.submit(job()).result(timeout=30)
+        with pytest.raises(FileExistsError):
+            children.submit(job(1)).result(timeout=30)
+
+
+def test_a_device_that_children_cannot_use_stops_the_search_before_its_first_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "TRAINER", "tests.fakes:train_by_tokens")
+    monkeypatch.setattr(room, "PRELOAD", ("tests.fakes",))
+    monkeypatch.setattr(room, "CHECK", "tests.fakes:find_no_gpu")
+    begun: list[str] = []
+    with pool(tmp_path, "train_by_tokens") as children:
+        with pytest.raises(InputError, match="no GPU here"):
+            children.submit(job(), begun.append).result(timeout=30)
+        with pytest.raises(InputError, match="no GPU here"):
+            children.warm_up()
+    assert begun == []
+
+
+def test_a_killed_forkserver_ends_the_search_and_is_no_childs_failure(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from multiprocessing import forkserver\n"
+        "from nas.errors import SearchError\n"
+        "from tests.workers.test_pool import *\n"
+        "with pool(Path(sys.argv[1]), 'hang') as children:\n"
+        "    future = children.submit(job())\n"
+        "    until(lambda: children.running(), 30); time.sleep(1)\n"
+        "    os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)\n"
+        "    try: future.result(timeout=30)\n"
+        "    except SearchError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert "start the search again" in done.stdout, done.stderr
 
 
 def test_a_closed_pool_takes_no_more(tmp_path: Path) -> None:

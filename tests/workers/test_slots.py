@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from nas.experiment import Workers
 from nas.workers import slots as room
-from nas.workers.slots import Gpu, Lease, Slot, find_gpus, hold_as_child, holder, slots
+from nas.workers.slots import Gpu, Lease, Slot, find_gpus, hold_as_child, holder, platform, slots
 
 TWO_GPUS = [Gpu(0, "A", 10 * 2**30), Gpu(1, "A", 10 * 2**30)]
 
@@ -49,15 +50,51 @@ def test_gpus_are_read_from_nvidia_smi_within_the_visible_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\nprintf '0, NVIDIA X, 81920\\n1, NVIDIA X, 81920\\n'\n")
+    program.write_text("#!/bin/sh\nprintf '0, GPU-aa1, NVIDIA X, 81920\\n1, GPU-bb2, NVIDIA X, 81920\\n'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert [(g.index, g.memory_bytes) for g in find_gpus()] == [(0, 80 * 2**30), (1, 80 * 2**30)]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [g.index for g in find_gpus()] == [1]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bb")
+    assert [g.index for g in find_gpus()] == [1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert find_gpus() == []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert platform(Workers())["device"] == "gpu"
+    assert platform(Workers(device="cpu"))["device"] == "cpu"
+
+
+def test_a_driver_that_does_not_answer_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nexit 9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert find_gpus() == []
+    assert "exit status 9" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "backend"),
+    [("jax", "tensorflow", "jax"), (None, "jax", "jax"), (None, None, "tensorflow")],
+)
+def test_the_backend_is_found_as_keras_finds_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    file: str | None,
+    backend: str,
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    if variable:
+        monkeypatch.setenv("KERAS_BACKEND", variable)
+    if file:
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": file}))
+    assert platform(Workers(slots=1, threads=3)) == {"threads": 3, "device": "cpu", "backend": backend}
 
 
 def test_a_leased_slot_is_refused_to_others_until_it_is_released() -> None:
