@@ -4,7 +4,9 @@
 # Everything is safe to repeat. Needs python3 (3.11 or newer), make and a package index.
 
 PYTHON ?= python3
+EXTRAS ?=
 BIN := .venv/bin
+comma := ,
 
 export DO_NOT_TRACK = 1
 export DVC_NO_ANALYTICS = 1
@@ -15,7 +17,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
-	@echo "  make setup  makes .venv with the versions of constraints.txt"
+	@echo "  make setup  makes .venv with the versions of constraints.txt (EXTRAS=gpu, server or onnx for more)"
 	@echo "  make check  format, lint, types and the walls between rooms"
 	@echo "  make ui     the MLflow and Prefect pages, on this machine only"
 	@echo "  make clean  removes .venv and caches; data, records and models stay"
@@ -26,7 +28,7 @@ setup: .venv/ready
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"nasflow needs Python 3.11 or newer; this is {v.major}.{v.minor}. Name another: make setup PYTHON=python3.12")'
 	@echo "Setting up .venv with the versions of constraints.txt (a few minutes the first time) …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
 	@touch .venv/ready
 	@echo "Ready: $(BIN)/nas --help"
 
