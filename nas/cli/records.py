@@ -161,7 +161,8 @@ def changed_definition(
     folder = workspace.prepared(experiment.data.name)
     if folder.is_dir():
         digest = datasets.load(folder).digest
-    now = experiment.definition(digest, before["threads"] if threads is None else threads)
+    threads = before["threads"] if threads is None else threads
+    now = experiment.definition(digest, threads, before["device"], before["backend"])
     return differences(before, now)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+import logging
 import math
 import sqlite3
 import statistics
@@ -21,6 +22,9 @@ from nas.evaluation import ChildResult, Evaluator, Job, Proposal, Status
 from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.rows import Child, Round
+
+
+logger = logging.getLogger("nas")
 
 
 class RewardRule(Protocol):
@@ -65,7 +69,7 @@ class Search:
         controller: built afresh; its state is restored from the record.
         evaluator: turns jobs into results.
         reward: the experiment's reward rule.
-        listeners: called after each commit, from any thread; they must not raise.
+        listeners: called after each commit, from any thread; an error in one is only logged.
         folder: where children may keep files, relative to the workspace; empty: they keep nothing.
         commit: of the code; the record keeps that of its last new round. Empty: unknown.
     """
@@ -238,7 +242,10 @@ class Search:
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
-            listener(event)
+            try:
+                listener(event)
+            except Exception as error:  # a display that fails must never stop a search
+                logger.warning("a listener of the search failed at '%s': %s", event.what, error)
 
     def _elders(self, round_number: int) -> tuple[float, ...]:
         """Median validation accuracy at each epoch over the children of earlier rounds."""

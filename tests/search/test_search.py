@@ -336,6 +336,18 @@ def test_listeners_hear_of_every_stage(tmp_path: Path) -> None:
     assert [event.child for event in events if event.what == "finished"] == [0, 1, 2, 3]
 
 
+def test_a_listener_that_fails_does_not_stop_the_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("no display")
+
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator(), listeners=[fail]) as search:
+        search.advance(Budget(rounds=1))
+        assert search.record.count("ok") == 4
+    assert "no display" in caplog.text
+
+
 def test_stages_may_be_called_from_many_threads(tmp_path: Path) -> None:
     def train(job: Job) -> ChildResult:
         time.sleep(0.01)
