@@ -37,6 +37,11 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises InputError if the experiment of a parsed command line can't be what it says."""
+    experiment(arguments.experiment, settings(arguments))
+
+
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:
     """The settings of a parsed command line."""
     return dict(parse_setting(text) for text in arguments.settings)

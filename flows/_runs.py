@@ -104,8 +104,10 @@ class _FlowProcess:
 _processes: list[_FlowProcess] = []
 
 
-def run(body: Callable[[], Any]) -> int:
+def run(body: Callable[[], Any], check: Callable[[], Any] = lambda: None) -> int:
     """Runs `body`, which calls a flow, as the only purpose of this process; returns the exit code.
+
+    `check` runs before Prefect is asked for anything, so that wrong input is told at once.
 
     Exit codes: 0 done, 1 failed, 2 wrong input, 75 try again later (busy, or Prefect's API away),
     130 and 143 stopped by a signal.
@@ -115,12 +117,14 @@ def run(body: Callable[[], Any]) -> int:
     end_stale_servers()
     _processes.append(_FlowProcess())
     try:
+        check()
         start_temporary_server()
         with tags(OURS, process_tag()):
             body()
         return 0
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+    except (KeyboardInterrupt, SystemExit) as stop:
+        sys.stderr.write("Stopped. Nothing is lost: the same command goes on.\n")
+        return STOPPED_BY_TERM if isinstance(stop, SystemExit) else 128 + signal.SIGINT
     except NasError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, InputError) else 75 if isinstance(error, TemporaryError) else 1

@@ -64,7 +64,10 @@ def main(words: Sequence[str] | None = None) -> int:
         "--again", action="store_true", help="touch the test data once more, which is counted and shown"
     )
     arguments = parser.parse_args(words)
-    return run(lambda: evaluate(arguments.experiment, _experiments.settings(arguments), arguments.again))
+    return run(
+        lambda: evaluate(arguments.experiment, _experiments.settings(arguments), arguments.again),
+        lambda: _experiments.check(arguments),
+    )
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ def finalize(experiment: str, settings: dict[str, Any] | None = None) -> dict[st
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _experiments.parser(__doc__).parse_args(words)
-    return run(lambda: finalize(arguments.experiment, _experiments.settings(arguments)))
+    return run(
+        lambda: finalize(arguments.experiment, _experiments.settings(arguments)),
+        lambda: _experiments.check(arguments),
+    )
 
 
 if __name__ == "__main__":

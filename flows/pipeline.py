@@ -35,7 +35,7 @@ def one_at_a_time(workspace: Workspace) -> Iterator[IO[str]]:
         TemporaryError: another process has it; the message names its id.
     """
     workspace.state.mkdir(parents=True, exist_ok=True)
-    path: Path = workspace.state / "dvc.lock"
+    path: Path = workspace.state / "pipeline.lock"
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

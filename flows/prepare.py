@@ -43,7 +43,10 @@ def prepare(experiment: str, settings: dict[str, Any] | None = None) -> dict[str
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _experiments.parser(__doc__).parse_args(words)
-    return run(lambda: prepare(arguments.experiment, _experiments.settings(arguments)))
+    return run(
+        lambda: prepare(arguments.experiment, _experiments.settings(arguments)),
+        lambda: _experiments.check(arguments),
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def report(experiment: str, settings: dict[str, Any] | None = None) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = _experiments.parser(__doc__).parse_args(words)
-    return run(lambda: report(arguments.experiment, _experiments.settings(arguments)))
+    return run(
+        lambda: report(arguments.experiment, _experiments.settings(arguments)),
+        lambda: _experiments.check(arguments),
+    )
 
 
 if __name__ == "__main__":

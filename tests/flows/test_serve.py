@@ -1,0 +1,147 @@
+"""Schedules: they stand in prefect.yaml, fire by themselves, and run one at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.serve import deployments, schedule
+from nas.errors import InputError
+from nas.experiment import load
+from nas.search.opening import read_record
+from nas.workspace import Workspace
+from tests.flows.processes import ROOT, Flow, until
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def described(home: Path, **changes: Any) -> None:
+    """Writes a prefect.yaml whose search runs every 5 seconds, a round at a time."""
+    text = (ROOT / "prefect.yaml").read_text(encoding="utf-8")
+    tree = yaml.safe_load(text)
+    parameters = {"experiment": "tiny", "children": 400, "rounds_of_this_run": 1}
+    tree["deployments"][0] |= {"parameters": parameters, "schedules": [{"interval": 5}]} | changes
+    (home / "prefect.yaml").write_text(yaml.safe_dump(tree))
+
+
+def finished(home: Path) -> int:
+    with read_record(load(home / "experiments" / "tiny.yaml"), Workspace(home)) as record:
+        return record.count("finished")
+
+
+def begun(home: Path) -> bool:
+    return any(home.glob(".state/*/record.sqlite"))
+
+
+def completed(address: str, deployment: str) -> int:
+    """How many flow runs of a deployment ended well, by the API at an address."""
+    done = FlowRunFilter.model_validate({"state": {"type": {"any_": ["COMPLETED"]}}})
+    named = DeploymentFilter.model_validate({"name": {"any_": [deployment]}})
+    with temporary_settings({PREFECT_API_URL: address}), get_client(sync_client=True) as client:
+        return len(client.read_flow_runs(deployment_filter=named, flow_run_filter=done))
+
+
+def final_state(client: SyncPrefectClient, run: UUID) -> str:
+    """The name of a flow run's state once it is final."""
+    state = client.read_flow_run(run).state
+    return str(state.name) if state is not None and state.is_final() else ""
+
+
+def test_a_real_server_fires_the_schedule_on_loopback_and_everything_ends_together(
+    home: Path, start: type[Flow], tmp_path: Path
+) -> None:
+    described(home)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/api"
+    serving = start("serve", PREFECT_HOME=str(tmp_path / "prefect"), PREFECT_SERVER_API_PORT=str(port))
+    until(lambda: begun(home) and completed(address, "nightly"), "a scheduled run completes")
+    assert finished(home) >= 4
+    listening = {
+        connection.laddr.ip
+        for process in serving.family()
+        for connection in process.net_connections("tcp")
+        if connection.status == "LISTEN"
+    }
+    assert listening == {"127.0.0.1"}
+    os.killpg(serving.pid, signal.SIGTERM)
+    serving.wait()
+    until(lambda: not serving.family(), "the server and all flow runs end", 10)
+
+
+def test_a_worker_runs_the_deployments_wherever_the_workspace_lies(
+    home: Path, start: type[Flow], api: str, client: SyncPrefectClient
+) -> None:
+    described(home)
+    environment = os.environ | {"PREFECT_API_URL": api, "NAS_HOME": str(home), "NO_COLOR": "1"}
+    environment["PYTHONPATH"] = str(ROOT)  # only for tests.fakes; the program itself is installed
+
+    def prefect(*words: str) -> None:
+        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    prefect("work-pool", "create", "nas", "--type", "process")
+    prefect("work-pool", "set-concurrency-limit", "nas", "1")
+    del environment["NAS_HOME"]  # the address of a workspace is the worker's own
+    prefect("deploy", "--all")
+    deployment = client.read_deployment_by_name("search/nightly")
+    assert str(home) not in str(deployment.pull_steps)
+    environment["NAS_HOME"] = str(home)
+    log = (home / "worker.log").open("w")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "nas", "--name", "tests"],
+        cwd=home.parent,
+        env=environment | {"NAS_TEST_FLOW": f"{home}/worker"},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        run = client.create_flow_run_from_deployment(deployment.id)
+        ended = until(lambda: final_state(client, run.id), "the worker's flow run ends")
+    finally:
+        os.killpg(worker.pid, signal.SIGTERM)
+        worker.wait(40)
+        log.close()
+    assert ended == "Completed", (home / "worker.log").read_text()
+    assert finished(home) == 4
+
+
+def test_the_projects_schedules_are_a_nightly_search_and_a_weekly_pipeline() -> None:
+    made = {f"{one.flow_name}/{one.name}": one for one in deployments(ROOT / "prefect.yaml")}
+    assert set(made) == {"search/nightly", "pipeline/weekly"}
+    assert made["search/nightly"].parameters["hours"] == 8
+    assert [len(one.schedules or []) for one in made.values()] == [1, 1]
+
+
+def test_the_same_schedules_are_for_one_pool_and_hold_no_path_of_a_machine() -> None:
+    tree = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+    assert {one["work_pool"]["name"] for one in tree["deployments"]} == {"nas"}
+    step = tree["pull"][0]["prefect.deployments.steps.set_working_directory"]
+    assert step == {"directory": "{{ $NAS_HOME }}"}
+
+
+def test_wrong_schedules_are_told_in_a_sentence(home: Path) -> None:
+    with pytest.raises(InputError, match="no schedules at"):
+        deployments(home / "prefect.yaml")
+    (home / "prefect.yaml").write_text("deployments: []")
+    with pytest.raises(InputError, match="describes no deployments"):
+        deployments(home / "prefect.yaml")
+    with pytest.raises(InputError, match="names cron or interval"):
+        schedule(rrule="FREQ=DAILY")
