@@ -47,7 +47,7 @@ def search(
     Args:
         experiment: name of a file `experiments/NAME.yaml`.
         children, rounds: the search's budget instead of the file's; they count all that its record holds.
-        hours: at most as long, counted from the start of this flow run.
+        hours: at most as long, counted from the start of this flow run and shared by all repeats.
         seed: one search with this seed, instead of the file's seeds.
         settings: values that replace the file's, by dotted key.
         rounds_of_this_run: it stops after as many rounds, over all repeats.
@@ -93,10 +93,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
     def body() -> None:
         chosen = vars(arguments) | {"settings": _experiments.settings(arguments)}
-        begun = time.monotonic()
+        loaded = _experiments.experiment(arguments.experiment, chosen["settings"])
+        begun, hours = time.monotonic(), arguments.hours or loaded.budget.hours
         while search(**chosen):
-            if arguments.hours:
-                chosen["hours"] = max(1e-9, arguments.hours - (time.monotonic() - begun) / 3600)
+            if hours:  # of the command, not of each of its flow runs
+                chosen["hours"] = max(1e-9, hours - (time.monotonic() - begun) / 3600)
 
     return run(body, lambda: _experiments.check(arguments))
 
