@@ -62,9 +62,9 @@ def test_a_signal_to_the_whole_process_group_ends_a_search_and_its_own_server(
     hanging: Path, start: type[Flow], prefect_home: str, number: int, code: int
 ) -> None:
     flow = start("search", "hang", PREFECT_HOME=prefect_home)
-    flow.wait_for_children()
-    children = flow.family()
-    assert any("uvicorn" in process.cmdline() for process in children)
+    children = flow.wait_for_children()
+    assert any("uvicorn" in process.cmdline() for process in flow.family())
+    assert flow.pid not in map(os.getpgid, children)  # the signal is for the search, which ends them
     begun = time.monotonic()
     os.killpg(flow.pid, number)
     assert flow.wait() == code
