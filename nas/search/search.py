@@ -23,7 +23,6 @@ from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.rows import Child, Round
 
-
 logger = logging.getLogger("nas")
 
 
