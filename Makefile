@@ -30,7 +30,7 @@ setup: .venv/ready
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
 	@touch .venv/ready
-	@echo "Ready: $(BIN)/nas --help"
+	@echo "Ready. For the commands nas, dvc, mlflow and prefect: . .venv/bin/activate"
 
 demo: setup
 	@echo "Searching networks for handwritten digits: dvc repro runs prepare → search → finalize → evaluate → report"
