@@ -24,7 +24,7 @@ from nas.workspace import Workspace
 UNKNOWN_EXIT = 255
 """What Python reports of a child when its forkserver, which would know, is gone."""
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.02
 """How often a queued child looks for a free slot and a finished one for its process to be gone."""
 
 CLOSE_SECONDS = 4.0
@@ -66,8 +66,8 @@ class ChildPool(Evaluator):
         self._trainer = trainer
         self._slots = slots(experiment.workers)
         preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
-        self._pool = ProcessPool(
-            max_workers=len(self._slots), max_tasks=1, context=process.fresh_processes(preload)
+        self._pool = ProcessPool(  # twice the slots: a fresh process waits ready for each slot's next child
+            max_workers=2 * len(self._slots), max_tasks=1, context=process.fresh_processes(preload)
         )
         check = CHECK if trainer == TRAINER else ""
         self._ready = self._pool.schedule(process.warm_up, args=[check, self._slots[0].device()])
