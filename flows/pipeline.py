@@ -8,7 +8,6 @@ runs at a time in a workspace; a second one is refused and told which process ha
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from flows._runs import PIPELINE, run, this_run
 from flows._server import start_temporary_server
 from flows._settings import logger
 from nas.errors import NasError, TemporaryError
+from nas.locking import lock_file
 from nas.workspace import Workspace
 
 
@@ -36,18 +36,14 @@ def one_at_a_time(workspace: Workspace) -> Iterator[IO[str]]:
     """
     workspace.state.mkdir(parents=True, exist_ok=True)
     path: Path = workspace.state / "pipeline.lock"
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = path.read_text().strip() or "?"
-            raise TemporaryError(
-                f"the pipeline is running already (process {holder}, or the DVC that it started); one DVC "
-                "command at a time: wait until it ends, or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    file = lock_file(path)
+    if file is None:
+        holder = path.read_text().strip() or "?"
+        raise TemporaryError(
+            f"the pipeline is running already (process {holder}, or the DVC that it started); one DVC "
+            "command at a time: wait until it ends, or stop it"
+        )
+    with file:
         yield file
 
 

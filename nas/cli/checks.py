@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -21,7 +20,7 @@ from packaging.version import Version
 from nas.cli.searching import FREE_BYTES
 from nas.errors import NasError
 from nas.experiment import Workers
-from nas.workers.slots import Gpu, find_gpus, holder, slots
+from nas.workers.slots import Gpu, find_gpus, holder, keras_backend, slots
 from nas.workspace import Workspace
 
 PACKAGES = (
@@ -124,12 +123,7 @@ def _tested(constraints: Path) -> dict[str, str]:
 
 def backend() -> Finding:
     """The backend that Keras will take, found as Keras finds it."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    name, where = "tensorflow", "the default"
-    with suppress(OSError, ValueError, KeyError, TypeError):  # no such file, or nothing of use in it
-        name, where = json.loads((home / "keras.json").read_text())["backend"], str(home / "keras.json")
-    if os.environ.get("KERAS_BACKEND"):
-        name, where = os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    name, where = keras_backend()
     if name not in ("tensorflow", "jax"):
         return Finding(
             "backend", "keras", "broken", f"{name} ({where})", "set KERAS_BACKEND=tensorflow or jax"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 from typing import IO
 
 from nas.errors import RecordLockedError
+from nas.locking import lock_file
 
 
 def take_lock(path: Path) -> IO[str]:
@@ -16,17 +15,11 @@ def take_lock(path: Path) -> IO[str]:
     Raises:
         RecordLockedError: another process has it; the message names its id.
     """
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    file = lock_file(path)
+    if file is None:
         holder = path.read_text().strip() or "?"
-        file.close()
         raise RecordLockedError(
             f"process {holder} is working on this search (record {path.parent}); "
             "wait until it ends, or stop it"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+        )
     return file

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 from nas.errors import InputError
 from nas.experiment import Workers
+from nas.locking import lock_file
 
 logger = logging.getLogger("nas")
 
@@ -136,19 +137,19 @@ def platform(workers: Workers) -> dict[str, Any]:
     return {
         "threads": first.threads,
         "device": "cpu" if first.gpu is None else "gpu",
-        "backend": keras_backend(),
+        "backend": keras_backend()[0],
     }
 
 
-def keras_backend() -> str:
-    """The backend that Keras will use, found as Keras finds it but without importing it."""
+def keras_backend() -> tuple[str, str]:
+    """The backend that Keras will use and what says so, found as Keras finds it but without importing it."""
     if backend := os.environ.get("KERAS_BACKEND"):
-        return backend
+        return backend, "KERAS_BACKEND"
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
-        return str(json.loads((home / "keras.json").read_text())["backend"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "tensorflow"
+        return str(json.loads((home / "keras.json").read_text())["backend"]), str(home / "keras.json")
+    except (OSError, ValueError, KeyError, TypeError):  # no such file, or nothing of use in it
+        return "tensorflow", "the default"
 
 
 def _threads(workers: Workers, count: int) -> int:
@@ -180,10 +181,10 @@ class Lease:
     @classmethod
     def take(cls, slot: Slot) -> Lease | None:
         """Leases `slot` at once, or returns None if another search or a dying child still has it."""
-        file = _locked(lease_folder() / f"{slot.name}.lock")
+        file = lock_file(lease_folder() / f"{slot.name}.lock")
         if file is None:
             return None
-        child = _locked(child_lock(slot.name))
+        child = lock_file(child_lock(slot.name))
         if child is None:
             file.close()
             return None
@@ -192,7 +193,7 @@ class Lease:
 
     def child_gone(self) -> bool:
         """Whether no child's process holds this slot any more."""
-        child = _locked(child_lock(self.slot.name), say=False)
+        child = lock_file(child_lock(self.slot.name), say=False)
         if child is None:
             return False
         child.close()
@@ -211,26 +212,11 @@ def child_lock(name: str) -> Path:
 def holder(name: str) -> str:
     """Who holds slot `name`, as `process 4711`; empty when it is free."""
     for path in (lease_folder() / f"{name}.lock", child_lock(name)):
-        file = _locked(path, say=False)
+        file = lock_file(path, say=False)
         if file is None:
             return f"process {path.read_text().strip() or '?'}"
         file.close()
     return ""
-
-
-def _locked(path: Path, say: bool = True) -> IO[str] | None:
-    """The file at `path`, locked by this process (its id written into it unless `say` is false)."""
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    if say:
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-    return file
 
 
 def hold_as_child(name: str) -> IO[str]:

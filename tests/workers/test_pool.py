@@ -45,7 +45,10 @@ def finish(futures: list[Future[ChildResult]]) -> list[ChildResult]:
 
 
 def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:  # perhaps between two looks
+        return False
 
 
 def until(condition: Any, seconds: float) -> bool:
