@@ -19,8 +19,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "architecture": {
         "conv": "nas.spaces.conv:ConvNet",
         "resnet": "nas.spaces.resnet:ResNet",
+        "cell": "nas.spaces.cell:RecurrentCell",
+        "rnn": "nas.spaces.standard_cell:StandardCell",
     },
-    "space": {"conv": "nas.spaces.conv:ConvSpace"},
+    "space": {"conv": "nas.spaces.conv:ConvSpace", "cell": "nas.spaces.cell:CellSpace"},
     "controller": {
         "reinforce": "nas.controllers.reinforce:Reinforce",
         "random": "nas.controllers.random:RandomController",

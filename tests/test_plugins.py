@@ -40,7 +40,10 @@ NO_CLASS = 3
     [
         ("architecture", "conv"),
         ("architecture", "resnet"),
+        ("architecture", "cell"),
+        ("architecture", "rnn"),
         ("space", "conv"),
+        ("space", "cell"),
         ("source", "digits"),
         ("source", "cifar10"),
         ("source", "folder"),
@@ -83,7 +86,7 @@ def test_ones_own_part_is_found_by_an_entry_point(monkeypatch: pytest.MonkeyPatc
     ("name", "message"),
     [
         ("cnov", "no space is named 'cnov' (did you mean 'conv'?); your own is named by its import path"),
-        ("zzz", "no space is named 'zzz' (allowed: conv)"),
+        ("zzz", "no space is named 'zzz' (allowed: cell, conv)"),
         (
             "no_such_module:Space",
             "space 'no_such_module:Space' can't be imported: No module named 'no_such_module'",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from nas.errors import InputError
-from nas.spaces import conv_options as check
+from nas.spaces import options as check
 from nas.spaces.architecture import Architecture
 from nas.spaces.conv_layer import OPERATIONS, Layer, Operation
 from nas.spaces.conv_net import ConvNet

@@ -1,4 +1,4 @@
-"""Sizes and costs of the operations that image networks are made of."""
+"""Sizes and costs of the operations that networks are made of."""
 
 from __future__ import annotations
 
@@ -49,3 +49,17 @@ def check_image_task(input_shape: Sequence[int], outputs: int) -> tuple[int, int
         )
     height, width, channels = input_shape
     return height, width, channels
+
+
+def check_recurrent_task(input_shape: Sequence[int], outputs: int) -> tuple[int, int]:
+    """(features, units) of one recurrent layer.
+
+    Raises:
+        InputError: `input_shape` isn't one positive whole number, or there are no `outputs`.
+    """
+    if len(input_shape) != 1 or any(type(n) is not int or n < 1 for n in (*input_shape, outputs)):
+        raise InputError(
+            "a recurrent cell needs an input shape (features,) and a number of outputs (its units), all at "
+            f"least 1. Received: input_shape={tuple(input_shape)!r}, outputs={outputs!r}"
+        )
+    return input_shape[0], outputs
