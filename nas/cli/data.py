@@ -59,14 +59,10 @@ def data(
 
         prepared = datasets.prepare(wanted, workspace, progress, again=again)
 
-    height, width, channels = prepared.image_shape
-    sizes = ", ".join(f"{size:,} {split}" for split, size in prepared.sizes.items())
-    shown = ", ".join(prepared.classes[:12]) + (", …" if len(prepared.classes) > 12 else "")
-    pixels = count(sum(prepared.sizes.values()) * height * width * channels)
-    typer.echo(f"{prepared.name}: {sizes} images of {height}×{width}×{channels} ({pixels}B)")
-    typer.echo(f"  classes  {len(prepared.classes)}: {shown}")
-    typer.echo(f"  digest   {prepared.digest}")
-    typer.echo(f"  folder   {prepared.folder}")
+    size = count(sum(file.stat().st_size for file in prepared.folder.iterdir()))
+    typer.echo(f"{prepared.name}: {prepared.summary} ({size}B)")
+    for fact, line in {**prepared.facts, "digest": prepared.digest, "folder": prepared.folder}.items():
+        typer.echo(f"  {fact:<8} {line}")
 
 
 def _wanted(name: str, workspace: Workspace) -> Data:

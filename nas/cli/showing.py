@@ -121,7 +121,7 @@ def _task(experiment: Experiment | None, workspace: Workspace) -> tuple[tuple[in
         raise InputError(
             f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
         )
-    data = datasets.load(folder)
+    data = datasets.load(folder, datasets.PreparedImages)
     return data.image_shape, len(data.classes)
 
 

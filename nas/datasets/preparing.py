@@ -15,16 +15,9 @@ import numpy as np
 
 from nas import plugins
 from nas.datasets.files import check_space, full_disk_explained, locked, sync
-from nas.datasets.prepared import (
-    DESCRIPTION,
-    SCHEMA,
-    SPLITS,
-    Prepared,
-    array_file,
-    digest_of,
-    load,
-    read_description,
-)
+from nas.datasets.prepared.arrays import create, digest_of
+from nas.datasets.prepared.base import DESCRIPTION, SCHEMA, SPLITS, Prepared, load, read_description
+from nas.datasets.prepared.images import DTYPES, array_file
 from nas.datasets.source import Labelled, Places, Progress, RawImages, Source, silent
 from nas.datasets.splitting import stratified
 from nas.errors import DataError, InputError
@@ -187,13 +180,13 @@ def _write(
     done = 0
     for name, (part, indices) in parts.items():
         shape = (len(indices), *part.images.shape[1:])
-        with _array(array_file(folder, name, "images"), "|u1", shape) as file:
+        with create(array_file(folder, name, "images"), DTYPES["images"], shape) as file:
             for block in _blocks(part.images, indices):
                 file.write(np.ascontiguousarray(block).data)
                 done += len(block)
                 progress(done, total, "write images")
-        with _array(array_file(folder, name, "labels"), "<i4", shape[:1]) as file:
-            file.write(part.labels[indices].astype("<i4").data)
+        with create(array_file(folder, name, "labels"), DTYPES["labels"], shape[:1]) as file:
+            file.write(part.labels[indices].astype(DTYPES["labels"]).data)
     # What counts is what lies on the disk now, so the digest is taken from there.
     arrays = {
         f"{name}_{what}": np.load(array_file(folder, name, what), mmap_mode="r", allow_pickle=False)
@@ -203,12 +196,13 @@ def _write(
     mean, std = channel_statistics(arrays["train_images"])
     return {
         "schema": SCHEMA,
+        "kind": "images",
         "classes": list(classes),
         "sizes": {name: len(indices) for name, (_, indices) in parts.items()},
         "image_shape": list(arrays["train_images"].shape[1:]),
         "mean": mean,
         "std": std,
-        "digest": digest_of(arrays, classes),
+        "digest": digest_of(arrays, classes=list(classes)),
     }
 
 
@@ -240,16 +234,6 @@ def _blocks(images: np.ndarray, indices: np.ndarray) -> Iterator[np.ndarray]:
     rows = max(1, _BLOCK_BYTES // images[:1].nbytes)
     for start in range(0, len(indices), rows):
         yield images[indices[start : start + rows]]
-
-
-def _array(file: Path, dtype: str, shape: tuple[int, ...]) -> Any:
-    """An open file that begins as an npy array; its contents are still to be written.
-
-    Not a memory map: on a full disk, writing into one ends the process (SIGBUS) instead of raising.
-    """
-    handle = file.open("wb")
-    np.lib.format.write_array_header_1_0(handle, {"descr": dtype, "fortran_order": False, "shape": shape})
-    return handle
 
 
 def _inputs(source: Source, places: Places) -> dict[str, int]:

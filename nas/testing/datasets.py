@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nas.datasets import Places, RawImages, Source, load, prepare, verify
-from nas.datasets.prepared import SPLITS
+from nas.datasets.prepared.base import SPLITS
 from nas.datasets.source import silent
 from nas.errors import InputError
 from nas.experiment import Data

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nas.datasets import Prepared
+from nas.datasets import Prepared, PreparedImages
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.tracking import facts
@@ -37,6 +37,8 @@ def register(
     for file in (final, weights):
         if not file.is_file():
             raise InputError(f"{folder} holds no winner: {file.name} is missing; `nas finalize` makes it")
+    if not isinstance(data, PreparedImages):
+        raise InputError(f"only a model of images can be registered; {data.name} holds {data.kind}")
     story = json.loads(final.read_text(encoding="utf-8"))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     name = f"nasflow-{experiment.name}"
@@ -63,7 +65,7 @@ def register(
 
 
 def _register_model(
-    to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: Prepared
+    to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: PreparedImages
 ) -> str:
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
