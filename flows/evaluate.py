@@ -50,9 +50,10 @@ def evaluate(experiment: str, settings: dict[str, Any] | None = None, again: boo
         evaluation: dict[str, Any] = test_once(experiment, settings, again)
         address = register(experiment, settings, evaluation)
     logger.info(
-        "%s: test accuracy %.4f, registered as %s",
+        "%s: test %s %.4f, registered as %s",
         experiment,
-        evaluation["test"]["winner"]["accuracy"],
+        evaluation["test"]["metric"],
+        evaluation["test"]["winner"]["value"],
         address or "nothing yet",
     )
     return evaluation

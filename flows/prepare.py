@@ -18,7 +18,7 @@ from nas.workspace import Workspace
 
 @task(name="prepare-data", cache_policy=NO_CACHE)
 def prepare_data(experiment: str, settings: dict[str, Any] | None) -> dict[str, Any]:
-    """Downloads, checks and splits the images unless they lie prepared; returns what they are."""
+    """Downloads, checks and splits the data unless they lie prepared; returns what they are."""
     chosen = _experiments.experiment(experiment, settings)
     data = datasets.prepare(chosen.data, Workspace.here())
     return {"name": data.name, "digest": data.digest, **data.sizes}
@@ -33,7 +33,7 @@ def prepare(experiment: str, settings: dict[str, Any] | None = None) -> dict[str
         settings: values that replace the file's, by dotted key.
 
     Returns:
-        Name, digest and the number of images of each split.
+        Name, digest and the size of each split (images or tokens).
     """
     with this_run(f"experiment:{experiment}"):
         told: dict[str, Any] = prepare_data(experiment, settings)

@@ -76,8 +76,8 @@ class ChildResult:
 
     Attributes:
         status: how it ended.
-        history: one mapping for each finished epoch, e.g. `loss`, `accuracy`, `val_loss`,
-            `val_accuracy` (fractions), `learning_rate`, `seconds`.
+        history: one mapping for each finished epoch, e.g. `loss`, `val_loss`, `val_accuracy` (a
+            fraction) or `val_perplexity`, `learning_rate`, `seconds`.
         reward: what the controller learns from; the search fills it in by the experiment's rule.
         parameters, multiply_adds: size of the network (see `Cost`).
         train_seconds: wall time inside the training loop.
@@ -136,8 +136,8 @@ class Job:
     Attributes:
         proposal: what to evaluate.
         seed: for all randomness of the child.
-        elders: median of `val_accuracy` (or what the recipe watches) at each epoch over the
-            children of earlier rounds; empty while there are too few.
+        elders: median of what the recipe watches (`val_accuracy`, say) at each epoch over the children
+            of earlier rounds; empty while there are too few.
         folder: where the child may keep files (weights, checkpoints), relative to the workspace;
             empty: it keeps nothing.
     """

@@ -25,6 +25,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "space": {"conv": "nas.spaces.conv:ConvSpace", "cell": "nas.spaces.cell:CellSpace"},
     "controller": {
         "reinforce": "nas.controllers.reinforce:Reinforce",
+        "ppo": "nas.controllers.ppo:Ppo",
+        "evolution": "nas.controllers.evolution:Evolution",
         "random": "nas.controllers.random:RandomController",
         "list": "nas.controllers.listed:ListController",
     },
@@ -37,7 +39,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "recipe": {"image": "nas.training.image_recipe:ImageRecipe"},
     "evaluator": {"train": "nas.workers.pool:ChildPool"},
-    "reward": {"accuracy": "nas.search.rewards:AccuracyReward"},
+    "reward": {
+        "accuracy": "nas.search.rewards:AccuracyReward",
+        "perplexity": "nas.search.rewards:PerplexityReward",
+    },
 }
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")

@@ -53,12 +53,12 @@ def finalize(experiment: Name, track: Track = True) -> None:
 
 
 Again = Annotated[
-    bool, typer.Option("--again", help="Touch the test images once more, which is counted and shown.")
+    bool, typer.Option("--again", help="Touch the test data once more, which is counted and shown.")
 ]
 
 
 def evaluate(experiment: Name, track: Track = True, again: Again = False) -> None:
-    """Tests the winner and the baseline once on the test images; touches of the test set are counted.
+    """Tests the winner and the baseline once on the test data; touches of the test data are counted.
 
     The result lies in data/reports/EXPERIMENT/evaluation; the winner is registered in MLflow.
     """
@@ -79,18 +79,18 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
     test, rank = evaluation["test"], evaluation["rank_correlation"]
     lines = [
         f"winner    {evaluation['architecture']}",
-        f"test      {_accuracy(test['winner'])}, {test['images']} images, touched {test['touches']} time"
-        + "s" * (test["touches"] != 1),
+        f"test      {_interval(test['winner'])} {test['metric'].replace('_', ' ')}, {test['examples']:,} "
+        f"{test['unit']}, touched {test['touches']} time" + "s" * (test["touches"] != 1),
     ]
     if test["baseline"] is not None:
-        lines.append(f"baseline  {_accuracy(test['baseline'])}")
+        lines.append(f"baseline  {_interval(test['baseline'])}")
     tau = rank["reason"] if rank["kendall_tau"] is None else f"{rank['kendall_tau']:.2f}"
     lines.append(f"Kendall's tau of search reward and final score: {tau} (over {rank['n']} architectures)")
     return lines
 
 
-def _accuracy(measured: dict[str, float]) -> str:
-    return f"{measured['accuracy']:.4f} ({measured['low']:.4f} – {measured['high']:.4f} at 95 %)"
+def _interval(measured: dict[str, float]) -> str:
+    return f"{measured['value']:.4f} ({measured['low']:.4f} – {measured['high']:.4f} at 95 %)"
 
 
 def _register(experiment: Experiment, workspace: Workspace, evaluation: dict[str, Any]) -> str:

@@ -20,18 +20,20 @@ from nas.workers.slots import Lease, holder, slots
 
 logger = logging.getLogger("nas")
 
+CARRY_OUT = "nas.training.child:carry_out"
+
 STOP_SECONDS = 4.0
 """Longest wait for a process to be gone; it keeps its slot locked until it is."""
 
 
-def run_apart(function: str, job: Mapping[str, Any], workers: Workers, log: Path) -> Any:
-    """What `function` makes of `job` in a fresh process; waits for a free slot.
+def run_apart(function: str, arguments: Mapping[str, Any], workers: Workers, log: Path) -> Any:
+    """What `function` makes of `arguments` in a fresh process; waits for a free slot.
 
     Keras and TensorFlow thereby never begin in the calling process.
 
     Args:
         function: `package.module:name`; takes and returns JSON-like values.
-        job: what it is given, with `device` of the slot added.
+        arguments: its keyword arguments.
         workers: names the slots and the memory limit.
         log: file for the output of the process, removed if it ends well.
 
@@ -45,8 +47,13 @@ def run_apart(function: str, job: Mapping[str, Any], workers: Workers, log: Path
         future = pool.schedule(
             process.run,
             args=[
-                function,
-                {**job, "device": slot.device(), "log": str(log)},
+                CARRY_OUT,
+                {
+                    "function": function,
+                    "arguments": dict(arguments),
+                    "device": slot.device(),
+                    "log": str(log),
+                },
                 slot.name,
                 int(limit * 2**30) if limit else None,
             ],

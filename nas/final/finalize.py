@@ -39,7 +39,8 @@ class Trained:
         entry: what was trained.
         child: its row in the record of the finals.
         result: how it ended.
-        score: what the winner is chosen by, on validation data; None: it failed.
+        score: what people compare, on validation data; None: it failed. The winner is chosen by the
+            reward.
     """
 
     entry: Entry
@@ -59,8 +60,8 @@ def finalize(
 
     The finals are a search over a list (see `nas.final.finalists`): parallel, within the same
     limits, on a record of their own, so that after any interruption they go on; finished ones are
-    never trained again. The winner has the best validation score by the experiment's reward rule;
-    of equal ones the earlier on the list. The baseline can't win: it is what the winner is compared
+    never trained again. The winner has the highest reward, by the experiment's rule and on validation
+    data; of equal ones the earlier on the list. The baseline can't win: it is what the winner is compared
     with. The test data is not touched (see `nas.final.evaluate`).
 
     Args:
@@ -71,8 +72,8 @@ def finalize(
 
     Returns:
         The folder `Workspace.models(name)`, replaced as a whole: `final.json` (all finalists with
-        their scores, the winner and what it came from), `model.keras`, `saved_model/`, `model.onnx`
-        if a converter is installed, `baseline.keras`, and `finals.sqlite`, a snapshot of the record.
+        their scores, the winner and what it came from), `model.keras`, `baseline.keras`, what the
+        recipe's exporter makes (`saved_model/`), and `finals.sqlite`, a snapshot of the record.
 
     Raises:
         SearchError: the search has no successful child, or no final ended well.
@@ -107,7 +108,7 @@ def finalize(
             if baseline is not None:
                 _copy(search.record, baseline, folder / "baseline.keras")
             exports = run_apart(
-                "nas.final.export:export",
+                derived.built_recipe().exporter,
                 {
                     "model": str(folder / "model.keras"),
                     "data": str(workspace.prepared(experiment.data.name)),
@@ -180,9 +181,9 @@ def _judge(record: Record, trainings: Sequence[Entry], derived: Experiment) -> l
 
 
 def _best(trained: Sequence[Trained]) -> Trained | None:
-    """The one of highest score, of equal ones the first; None if all failed."""
-    scored = [(one.score, one) for one in trained if one.score is not None]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+    """The one of highest reward, of equal ones the first; None if all failed."""
+    well = [one for one in trained if one.score is not None]
+    return max(well, key=lambda one: one.result.reward or 0.0) if well else None
 
 
 def _folder(record: Record, child: Child) -> Path:
@@ -259,6 +260,7 @@ def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
         "seed": one.child.seed,
         "status": str(result.status),
         "message": result.message,
+        "reward": result.reward,
         "score": one.score,
         "epochs": len(result.history),
         "parameters": result.parameters,

@@ -15,6 +15,9 @@ from typing import Any, Self
 from nas.errors import InputError
 from nas.search.record import Record
 
+SHARED = ("metric", "unit", "examples", "lower_is_better")
+"""What the measurements of winner and baseline have in common."""
+
 
 @dataclass(frozen=True)
 class Touches:
@@ -22,7 +25,8 @@ class Touches:
 
     Attributes:
         count: how often the test data was touched, touches that were cut short included.
-        measured: by role (`winner`, `baseline`): `examples` and `confusion`; empty: nothing usable.
+        measured: by role (`winner`, `baseline`) a `nas.training.measured.Measured` as JSON; empty: nothing
+            usable.
     """
 
     count: int = 0
@@ -81,9 +85,12 @@ def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
         found = json.loads(evaluation.read_text(encoding="utf-8"))
         then, test = found.get("tested", {}), found["test"]
         if then == now:
-            measured = {"winner": {"examples": test["images"], "confusion": found["confusion"]}}
-            if now["baseline"]:
-                measured["baseline"] = {"examples": test["images"], "confusion": found["baseline_confusion"]}
+            shared = {key: test[key] for key in SHARED}
+            measured = {
+                role: {**shared, **test[role], "details": found["details"][role]}
+                for role in ("winner", "baseline")
+                if test[role] is not None
+            }
             return Touches(int(test["touches"]), measured)
         if now["final"] == then.get("final") or now["winner"] == then.get("winner"):
             return Touches(int(test["touches"]))

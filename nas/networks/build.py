@@ -26,7 +26,7 @@ register = _build.register
 
 def build(
     architecture: Any,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     classes: int,
     *,
     seed: int,

@@ -82,8 +82,11 @@ def _beside(
         return str(error)
 
 
-def _percent(measured: Mapping[str, Any]) -> str:
-    return f"{100 * measured['accuracy']:.2f} % ({100 * measured['low']:.2f}–{100 * measured['high']:.2f} %)"
+def _with_interval(measured: Mapping[str, float], metric: str) -> str:
+    value, low, high = measured["value"], measured["low"], measured["high"]
+    if metric == "accuracy":
+        return f"{100 * value:.2f} % ({100 * low:.2f}–{100 * high:.2f} %)"
+    return f"{value:.2f} ({low:.2f}–{high:.2f})"
 
 
 def _result(
@@ -95,14 +98,15 @@ def _result(
     if evaluation is None:
         return [*parts, element("p", f"Not tested yet: nas evaluate {experiment.name} tests the winner.")]
     test = evaluation["test"]
+    metric = test["metric"].replace("_", " ")
     rows = [("winner", final["winner"], test["winner"])]
     if test["baseline"] is not None:
         rows.append(("hand-made baseline", final["baseline"], test["baseline"]))
     parts.append(
         table(
-            ("", "architecture", "test accuracy (95 % interval)", "validation", "parameters"),
+            ("", "architecture", f"test {metric} (95 % interval)", "validation", "parameters"),
             [
-                (role, one["architecture"], _percent(measured), one["score"], one["parameters"])
+                (role, one["architecture"], _with_interval(measured, metric), one["score"], one["parameters"])
                 for role, one, measured in rows
             ],
         )
@@ -111,15 +115,20 @@ def _result(
     parts.append(
         element(
             "p",
-            f"Measured on {test['images']:,} test images, which were touched "
+            f"Measured on {test['examples']:,} test {test['unit']}, which were touched "
             f"{'once' if touches == 1 else f'{touches} times'} for this winner; it was chosen on "
             "validation data. The baseline was trained by the same recipe and grid.",
             "note",
         )
     )
-    if test["baseline"] is not None and test["baseline"]["accuracy"] >= test["winner"]["accuracy"]:
+    if test["baseline"] is not None and not _better(test["winner"], test["baseline"], test):
         parts.append(element("p", "The winner is not better than the hand-made baseline."))
     return parts
+
+
+def _better(winner: Mapping[str, float], baseline: Mapping[str, float], test: Mapping[str, Any]) -> bool:
+    gain = winner["value"] - baseline["value"]
+    return gain < 0 if test["lower_is_better"] else gain > 0
 
 
 def _search(
@@ -207,7 +216,7 @@ def _finals(final: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | Non
         parts.append(
             element(
                 "p",
-                "Rank correlation (Kendall's tau) between search reward and final validation score over "
+                "Rank correlation (Kendall's tau) between search reward and final reward over "
                 f"n = {correlation['n']} architectures: {value}.",
             )
         )
@@ -215,10 +224,10 @@ def _finals(final: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | Non
 
 
 def _confusion(evaluation: Mapping[str, Any] | None) -> list[str]:
-    if evaluation is None:
+    details = evaluation["details"]["winner"] if evaluation else {}
+    if "confusion" not in details:
         return []
-    classes, confusion = evaluation["classes"], evaluation["confusion"]
-    drawn = charts.confusion_matrix(classes, confusion)
+    drawn = charts.confusion_matrix(details["classes"], details["confusion"])
     return [
         element("h2", "Confusion on the test images"),
         picture(drawn, "Test images by true class (rows) and predicted class (columns)"),

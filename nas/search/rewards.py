@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult
@@ -21,6 +22,8 @@ class AccuracyReward:
         failed: reward of a child that didn't end well, whatever it measured before.
         metric: name in the child's history, a fraction in 0…1.
     """
+
+    lower_is_better: ClassVar[bool] = False
 
     window: int = 5
     power: float = 3.0
@@ -44,3 +47,43 @@ class AccuracyReward:
         """The reward; finite whatever the result."""
         score = self.score(result)
         return self.failed if score is None or not math.isfinite(score) else float(score**self.power)
+
+
+@dataclass(frozen=True)
+class PerplexityReward:
+    """c / (lowest validation perplexity of the last `window` epochs)².
+
+    Source: Zoph & Le (2017), §4.2: c / (validation perplexity)², c usually 80. Which epoch's perplexity
+    counts isn't stated: here it is the last one's, unless `window` is larger.
+
+    Attributes:
+        c: reward of a perplexity of 1.
+        window: number of last epochs whose lowest counts.
+        failed: reward of a child that didn't end well, whatever it measured before.
+        metric: name in the child's history, a perplexity.
+    """
+
+    lower_is_better: ClassVar[bool] = True
+
+    c: float = 80.0
+    window: int = 1
+    failed: float = 0.0
+    metric: str = "val_perplexity"
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or not (math.isfinite(self.c) and self.c > 0) or not math.isfinite(self.failed):
+            raise InputError(
+                "a perplexity reward needs c > 0, window ≥ 1 and a finite failed. Received: "
+                f"c={self.c}, window={self.window}, failed={self.failed}"
+            )
+
+    def score(self, result: ChildResult) -> float | None:
+        """The perplexity that people compare; None for a failed child."""
+        if not result.ok or not result.history:
+            return None
+        return min(result.curve(self.metric)[-self.window :])
+
+    def __call__(self, result: ChildResult) -> float:
+        """The reward; finite whatever the result."""
+        score = self.score(result)
+        return self.failed if score is None or not math.isfinite(score) else float(self.c / score**2)

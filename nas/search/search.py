@@ -27,7 +27,17 @@ logger = logging.getLogger("nas")
 
 
 class RewardRule(Protocol):
-    """Makes a finite reward of any result, and the score that people compare (None: failed)."""
+    """Makes a finite reward of any result, and the score that people compare (None: failed).
+
+    A higher reward is always better, so whoever chooses goes by the reward. The score is what is
+    shown: the `metric` of the child's history that the rule reads, of which less may be better.
+    """
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def lower_is_better(self) -> bool: ...
 
     def __call__(self, result: ChildResult) -> float: ...
 
@@ -247,14 +257,15 @@ class Search:
                 logger.warning("a listener of the search failed at '%s': %s", event.what, error)
 
     def _elders(self, round_number: int) -> tuple[float, ...]:
-        """Median validation accuracy at each epoch over the children of earlier rounds."""
-        if not getattr(self.experiment.built_recipe(), "stop_hopeless", False):
+        """Median of what the recipe watches at each epoch over the children of earlier rounds."""
+        recipe = self.experiment.built_recipe()
+        if not getattr(recipe, "stop_hopeless", False):
             return ()
         with self._lock:
             for number in range(self._rounds_in_curves, round_number):
                 for child in self.record.children(round=number):
                     if child.result is not None and child.result.ok:
-                        self._add_curve(child.result.curve("val_accuracy"))
+                        self._add_curve(child.result.curve(recipe.watched))
             self._rounds_in_curves = max(self._rounds_in_curves, round_number)
             return tuple(statistics.median(values) for values in self._curves)
 

@@ -14,7 +14,7 @@ from typing import Any
 from nas import plugins
 from nas.evaluation import ChildResult, Status
 from nas.spaces import architecture_from_json
-from nas.training import device, image, serving  # noqa: F401 - image: so that a forkserver has it
+from nas.training import device, image, image_serving  # noqa: F401 - so that a forkserver has them
 from nas.training.run import DivergedError, Run
 
 
@@ -76,14 +76,14 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
     return result.to_json()
 
 
-def evaluate(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Measures a saved model in this fresh process (see `nas.training.serving.evaluate`).
+def carry_out(job: Mapping[str, Any]) -> Any:
+    """Calls a recipe's tester or exporter in this fresh process.
 
     Args:
-        job: `model` (path of the `.keras` file), `data` (folder of the prepared data), `split`, `device`.
+        job: `function` (`package.module:name`), `arguments` (JSON; its keyword arguments), `device`.
     """
     device.prepare(job["device"])
-    return serving.evaluate(Path(job["model"]), Path(job["data"]), job["split"])
+    return _function(job["function"])(**job["arguments"])
 
 
 def _function(path: str) -> Any:

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 
 from nas import datasets, networks
-from nas.datasets import Prepared
+from nas.datasets import PreparedImages
 from nas.training import device
 from nas.training.checkpoint import Checkpoint
 from nas.training.image_input import ImageInput, Trainee
 from nas.training.image_recipe import ImageRecipe
+from nas.training.image_serving import save_model, serving_model, whitening
 from nas.training.run import DivergedError, Run
-from nas.training.serving import save_model, serving_model, whitening
 
 STEPS_PER_EXECUTION = 64
 """Most training steps for one call from Python: a loss that is no number is noticed as late as that."""
@@ -36,9 +36,9 @@ def train(run: Run) -> None:
         InputError: recipe and data don't fit together.
     """
     recipe: ImageRecipe = run.recipe
-    prepared = datasets.load(run.data)
-    shape = recipe.input_shape(prepared.image_shape)
-    cost = run.architecture.cost(shape, len(prepared.classes))
+    prepared = datasets.load(run.data, PreparedImages)
+    shape = recipe.shapes(run.architecture, prepared)[0]
+    cost = recipe.cost(run.architecture, prepared)
     run.parameters, run.multiply_adds = cost.parameters, cost.multiply_adds
     keras.utils.set_random_seed(run.seed)
     with device.precision(recipe.precision, run.device):
@@ -61,7 +61,7 @@ def train(run: Run) -> None:
 class _Training:
     """One network in training, with its data and its checkpoint."""
 
-    def __init__(self, run: Run, prepared: Prepared, network: keras.Model) -> None:
+    def __init__(self, run: Run, prepared: PreparedImages, network: keras.Model) -> None:
         self.run, self.recipe = run, run.recipe
         self.data = _Data(prepared, self.recipe, device.resident_bytes(run.device))
         mean, deviation = whitening(prepared)
@@ -92,8 +92,7 @@ class _Training:
         run, recipe = self.run, self.recipe
         self._resume()
         while len(run.history) < recipe.epochs:
-            accuracies = [epoch["val_accuracy"] for epoch in run.history]
-            if recipe.hopeless(accuracies, run.elders):
+            if recipe.hopeless([epoch[recipe.watched] for epoch in run.history], run.elders):
                 run.stopped_early = True
                 return
             begun, before = time.perf_counter(), run.train_seconds
@@ -158,7 +157,7 @@ class _Data:
         resident_bytes: the largest data set that is held on the device.
     """
 
-    def __init__(self, prepared: Prepared, recipe: ImageRecipe, resident_bytes: int) -> None:
+    def __init__(self, prepared: PreparedImages, recipe: ImageRecipe, resident_bytes: int) -> None:
         self._images, labels = prepared.split("train")
         self._validation_images, self._validation_labels = prepared.split("validation")
         self._rows = stratified(labels, recipe.train_examples)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from nas.errors import InputError, nearest
+from nas.errors import InputError
+from nas.spaces import Architecture, Cost
+from nas.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nas.datasets import Prepared
 
 SCHEDULES = ("step", "cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -18,7 +23,7 @@ Size = int | Sequence[int] | None
 
 
 @dataclass(frozen=True)
-class ImageRecipe:
+class ImageRecipe(Recipe):
     """Training of one image classifier; the defaults are those of Zoph & Le for CIFAR-10.
 
     Images are whitened for each channel with mean and standard deviation of the training split,
@@ -62,7 +67,9 @@ class ImageRecipe:
     """
 
     trainer: ClassVar[str] = "nas.training.image:train"
-    """Import path of the function that carries the recipe out (see `nas.training.run.Run`)."""
+    tester: ClassVar[str] = "nas.training.image_serving:measure"
+    exporter: ClassVar[str] = "nas.training.image_export:export"
+    watched: ClassVar[str] = "val_accuracy"
 
     epochs: int = 50
     batch_size: int = 64
@@ -95,44 +102,12 @@ class ImageRecipe:
         self._number("batch_norm_epsilon", above=0.0)
         self._number("momentum", least=0.0, below=1.0)
         self._number("batch_norm_momentum", least=0.0, below=1.0)
-        for name in ("nesterov", "flip", "stop_hopeless"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} must be true or false. Received: {getattr(self, name)!r}")
+        self._truth("nesterov", "flip", "stop_hopeless")
         self._one_of("schedule", SCHEDULES)
         self._one_of("precision", PRECISIONS)
         self._fractions()
         for name in ("upsample", "crop"):
             object.__setattr__(self, name, _size(name, getattr(self, name)))
-
-    def _whole(self, *names: str, least: int = 1, otherwise: str = "") -> None:
-        for name in names:
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise InputError(f"{name} must be a whole number ≥ {least}{otherwise}. Received: {value!r}")
-
-    def _number(
-        self, name: str, above: float | None = None, least: float | None = None, below: float = math.inf
-    ) -> None:
-        value = getattr(self, name)
-        allowed = f"> {above}" if above is not None else f"≥ {least}"
-        allowed += f" and < {below}" if below < math.inf else ""
-        if isinstance(value, str):
-            hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in value.lower() else ""
-            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}{hint}")
-        if (
-            not isinstance(value, int | float)
-            or isinstance(value, bool)
-            or not math.isfinite(value)
-            or (above is not None and value <= above)
-            or (least is not None and value < least)
-            or value >= below
-        ):
-            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}")
-
-    def _one_of(self, name: str, allowed: tuple[str, ...]) -> None:
-        value = getattr(self, name)
-        if value not in allowed:
-            raise InputError(f"{name} can't be {value!r} ({nearest(str(value), allowed)})")
 
     def _fractions(self) -> None:
         value: Any = self.decay_at
@@ -186,22 +161,16 @@ class ImageRecipe:
         """Height and width of the images after `upsample`."""
         return _pair(self.upsample) if self.upsample else (image_shape[0], image_shape[1])
 
-    def hopeless(self, accuracies: Sequence[float], elders: Sequence[float]) -> bool:
-        """Whether the median rule stops a child now.
+    def shapes(self, architecture: Architecture, data: Prepared) -> tuple[tuple[int, ...], int]:
+        """`(height, width, channels)` of the images that the network gets, and the number of classes."""
+        from nas.datasets import PreparedImages
 
-        Args:
-            accuracies: the child's validation accuracy of each finished epoch.
-            elders: median of the elders' validation accuracy at each epoch; may be shorter.
-        """
-        epochs = len(accuracies)
-        if not self.stop_hopeless or epochs < max(1, self.grace_epochs) or epochs > len(elders):
-            return False
-        return max(accuracies) < elders[epochs - 1]
+        if not isinstance(data, PreparedImages):
+            raise InputError(f"the recipe 'image' needs a data set of images; {data.name} holds {data.kind}")
+        return self.input_shape(data.image_shape), len(data.classes)
 
-    def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    def cost(self, architecture: Architecture, data: Prepared) -> Cost:
+        return architecture.cost(*self.shapes(architecture, data))
 
 
 def _size(name: str, value: Any) -> Size:

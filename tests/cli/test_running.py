@@ -23,9 +23,12 @@ EVALUATION: dict[str, Any] = {
     "architecture": NETS[0],
     "rank_correlation": {"kendall_tau": None, "n": 1, "reason": "it takes two architectures"},
     "test": {
-        "images": 300,
+        "metric": "accuracy",
+        "unit": "images",
+        "examples": 300,
+        "lower_is_better": False,
         "touches": 2,
-        "winner": {"accuracy": 0.97, "low": 0.95, "high": 0.98},
+        "winner": {"value": 0.97, "low": 0.95, "high": 0.98},
         "baseline": None,
     },
 }
@@ -104,14 +107,14 @@ def test_an_evaluation_is_told_and_its_winner_registered(
     monkeypatch.setattr("nas.final.evaluate.evaluate", lambda experiment, workspace, again: EVALUATION)
     silent = nas("evaluate", "tiny", "--no-track")
     assert tracker.calls == []
-    assert "test      0.9700 (0.9500 – 0.9800 at 95 %), 300 images, touched 2 times\n" in silent.out
+    assert "test      0.9700 (0.9500 – 0.9800 at 95 %) accuracy, 300 images, touched 2 times\n" in silent.out
     assert "baseline" not in silent.out
     assert "it takes two architectures (over 1 architectures)" in silent.out
     assert "MLflow    models:/nasflow-tiny/1\n" in nas("evaluate", "tiny").out
     assert tracker.calls == [("register", ("tiny", "tiny", "digits", EVALUATION))]
 
 
-def test_another_touch_of_the_test_images_must_be_asked_for(
+def test_another_touch_of_the_test_data_must_be_asked_for(
     nas: Nas, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write()

@@ -10,6 +10,7 @@ from typing import Any
 from nas.controllers.controller import Controller, Told
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.spaces import Space, architecture_from_json, parse_architecture
+from nas.training.measured import Measured, wilson
 from tests.fakes import train_by_tokens
 
 SCORES = {
@@ -86,8 +87,8 @@ class Apart:
     def __init__(self) -> None:
         self.jobs: list[tuple[str, dict[str, Any]]] = []
 
-    def __call__(self, function: str, job: Mapping[str, Any], *_: object) -> Any:
-        self.jobs.append((function, dict(job)))
+    def __call__(self, function: str, arguments: Mapping[str, Any], *_: object) -> Any:
+        self.jobs.append((function, dict(arguments)))
         if function.endswith("export"):
             return {
                 "keras": "model.keras",
@@ -99,11 +100,12 @@ class Apart:
         for label in range(10):
             confusion[label][label] = 29
             confusion[label][(label + 1) % 10] = 1
-        return {"examples": 300, "accuracy": 290 / 300, "confusion": confusion}
+        details = {"classes": [str(label) for label in range(10)], "correct": 290, "confusion": confusion}
+        return Measured("accuracy", 290 / 300, *wilson(290, 300), 300, "images", details=details).to_json()
 
     def measured(self) -> Sequence[str]:
         """The models that were measured on the test data, by file name."""
-        return [Path(job["model"]).name for function, job in self.jobs if function.endswith("evaluate")]
+        return [Path(job["model"]).name for function, job in self.jobs if function.endswith("measure")]
 
 
 def train_finals_only(job: Mapping[str, Any]) -> dict[str, Any]:

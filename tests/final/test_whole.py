@@ -91,7 +91,7 @@ def test_the_winner_loads_in_a_process_without_our_code_and_scores_what_was_repo
 ) -> None:
     assert elsewhere["ours"] == []
     assert elsewhere["layers"] == ["keras"]
-    assert elsewhere["test"] == pytest.approx(evaluation(root)["test"]["winner"]["accuracy"], abs=1e-9)
+    assert elsewhere["test"] == pytest.approx(evaluation(root)["test"]["winner"]["value"], abs=1e-9)
 
 
 def test_the_winners_file_is_the_network_that_was_chosen(root: Path, elsewhere: dict[str, Any]) -> None:
@@ -115,4 +115,4 @@ def test_the_onnx_file_predicts_the_same(root: Path, elsewhere: dict[str, Any]) 
 def test_the_report_shows_it_all(root: Path) -> None:
     experiment = load(root / "experiments" / "tiny.yaml")
     page = write(experiment, Workspace(root)).read_text(encoding="utf-8")
-    assert f"{100 * evaluation(root)['test']['winner']['accuracy']:.2f} %" in page
+    assert f"{100 * evaluation(root)['test']['winner']['value']:.2f} %" in page

@@ -12,7 +12,7 @@ import pytest
 import flows.evaluate as module
 from tests.making import write_experiment
 
-EVALUATION = {"test": {"winner": {"accuracy": 0.9}}}
+EVALUATION = {"test": {"metric": "accuracy", "winner": {"value": 0.9}}}
 
 
 @pytest.mark.parametrize(("words", "again"), [([], False), (["--again"], True)])

@@ -8,7 +8,7 @@ import pytest
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult, Status
-from nas.search.rewards import AccuracyReward
+from nas.search.rewards import AccuracyReward, PerplexityReward
 
 
 def result(*accuracies: float, status: Status = Status.OK) -> ChildResult:
@@ -47,3 +47,31 @@ def test_impossible_options_are_refused(options: dict[str, float]) -> None:
 def test_an_unknown_metric_names_those_that_are_recorded() -> None:
     with pytest.raises(InputError, match="val_accuracy"):
         AccuracyReward(metric="val_f1")(result(0.5))
+
+
+def perplexities(*values: float, status: Status = Status.OK) -> ChildResult:
+    return ChildResult(status, tuple({"val_perplexity": value} for value in values))
+
+
+def test_the_reward_of_a_perplexity_is_80_over_its_square() -> None:
+    """Zoph & Le (2017), §4.2."""
+    assert PerplexityReward()(perplexities(50.0, 200.0, 100.0)) == pytest.approx(80 / 100**2)
+
+
+def test_the_lowest_perplexity_of_the_window_counts() -> None:
+    rule = PerplexityReward(window=2)
+    assert rule.score(perplexities(50.0, 90.0, 100.0)) == 90.0
+    assert rule.lower_is_better
+    assert not AccuracyReward().lower_is_better
+
+
+@pytest.mark.parametrize("values", [(), (math.inf,), (math.nan,)])
+def test_a_perplexity_that_is_no_number_is_rewarded_as_a_failure(values: tuple[float, ...]) -> None:
+    assert PerplexityReward(failed=-1.0)(perplexities(*values)) == -1.0
+    assert PerplexityReward()(perplexities(10.0, status=Status.DIVERGED)) == 0.0
+
+
+@pytest.mark.parametrize("options", [{"c": 0.0}, {"c": math.inf}, {"window": 0}, {"failed": math.nan}])
+def test_options_of_a_perplexity_reward_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="perplexity reward"):
+        PerplexityReward(**options)  # type: ignore[arg-type]

@@ -16,8 +16,8 @@ from nas.spaces import parse_architecture
 from nas.training import child, image
 from nas.training.image_input import ImageInput
 from nas.training.image_recipe import ImageRecipe
+from nas.training.image_serving import measure, save_model, serving_model, whitening
 from nas.training.run import Run
-from nas.training.serving import evaluate, save_model, serving_model, whitening
 from tests.training.conftest import CPU, begin_python, end_python
 
 WITHOUT_US = """
@@ -68,14 +68,13 @@ def test_an_evaluation_gives_the_accuracy_of_the_training_and_counts_every_image
     training = run(folder=tmp_path, upsample=10, crop=8)
     image.train(training)
     monkeypatch.setattr("nas.training.device.prepare", lambda _: None)
-    measured = child.evaluate(
-        {"model": training.files["model"], "data": str(digits.folder), "split": "validation", "device": CPU}
-    )
-    assert measured["accuracy"] == pytest.approx(training.history[-1]["val_accuracy"])
-    confusion = np.array(measured["confusion"])
+    arguments = {"model": training.files["model"], "data": str(digits.folder), "split": "validation"}
+    measured = child.carry_out({"function": ImageRecipe.tester, "arguments": arguments, "device": CPU})
+    assert measured["value"] == pytest.approx(training.history[-1]["val_accuracy"])
+    confusion = np.array(measured["details"]["confusion"])
     _, labels = digits.split("validation")
     np.testing.assert_array_equal(confusion.sum(axis=1), np.bincount(labels, minlength=10))
-    assert np.trace(confusion) / measured["examples"] == pytest.approx(measured["accuracy"])
+    assert np.trace(confusion) / measured["examples"] == pytest.approx(measured["value"])
 
 
 def test_rows_of_the_confusion_are_true_classes(digits: datasets.Prepared, tmp_path: Path) -> None:
@@ -83,15 +82,17 @@ def test_rows_of_the_confusion_are_true_classes(digits: datasets.Prepared, tmp_p
     always_three = keras.layers.Dense(10, activation="softmax", kernel_initializer="zeros")
     model = keras.Model(image_input, always_three(keras.layers.Flatten()(image_input)))
     always_three.bias.assign(np.eye(10)[3])
-    measured = evaluate(save_model(model, tmp_path / "model.keras"), digits.folder, "test")
+    measured = measure(str(save_model(model, tmp_path / "model.keras")), str(digits.folder), "test")
     _, labels = digits.split("test")
-    np.testing.assert_array_equal(np.array(measured["confusion"])[:, 3], np.bincount(labels, minlength=10))
+    np.testing.assert_array_equal(
+        np.array(measured["details"]["confusion"])[:, 3], np.bincount(labels, minlength=10)
+    )
 
 
 def test_a_model_of_other_images_is_refused(digits: datasets.Prepared, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(10)])
     with pytest.raises(InputError, match=r"maps images \(4, 4, 1\) to 10 classes, but the data set digits"):
-        evaluate(save_model(model, tmp_path / "model.keras"), digits.folder, "test")
+        measure(str(save_model(model, tmp_path / "model.keras")), str(digits.folder), "test")
 
 
 def test_calling_the_model_is_inference_whatever_its_preprocessing(digits: datasets.Prepared) -> None:

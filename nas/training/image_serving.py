@@ -10,21 +10,22 @@ import numpy as np
 from keras import layers
 
 from nas import datasets
-from nas.datasets import Prepared
+from nas.datasets import PreparedImages
 from nas.errors import InputError
 from nas.training.image_recipe import ImageRecipe
+from nas.training.measured import Measured, wilson
 
 CHUNK = 4096
 """Images read from disk at a time."""
 
 
-def whitening(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+def whitening(prepared: PreparedImages) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation by which each channel is whitened; one that never varies is only shifted."""
     deviation = np.asarray(prepared.std, "float32")
     return np.asarray(prepared.mean, "float32"), np.where(deviation > 0, deviation, np.float32(1))
 
 
-def serving_model(network: keras.Model, prepared: Prepared, recipe: ImageRecipe) -> keras.Model:
+def serving_model(network: keras.Model, prepared: PreparedImages, recipe: ImageRecipe) -> keras.Model:
     """The network with its preprocessing inside, of stock Keras layers only.
 
     Input: raw images of values 0–255 (whole numbers or not), `(batch, *prepared.image_shape)`. Output:
@@ -79,35 +80,39 @@ def save_model(model: keras.Model, path: Path) -> Path:
     return part.replace(path)
 
 
-def evaluate(model_path: Path, data_folder: Path, split: str, batch_size: int = 256) -> dict[str, Any]:
-    """Measures a saved serving model on one split of a prepared data set.
+def measure(model: str, data: str, split: str, batch_size: int = 256) -> dict[str, Any]:
+    """Measures the accuracy of a saved serving model on one split of a prepared data set.
 
     Args:
-        model_path: a `.keras` file that `save_model` wrote.
-        data_folder: folder of the prepared data.
+        model: path of a `.keras` file that `save_model` wrote.
+        data: folder of the prepared data.
         split: `train`, `validation` or `test`.
         batch_size: images at a time.
 
     Returns:
-        JSON: `examples`; `accuracy` (a fraction); `confusion`, a list of lists: row = true class,
-        column = predicted class, entry = number of images.
+        `Measured` as JSON. Its details: `classes`; `correct`; `confusion`, a list of lists: row = true
+        class, column = predicted class, entry = number of images.
 
     Raises:
         InputError: the model doesn't fit the data.
     """
-    prepared = datasets.load(Path(data_folder))
+    prepared = datasets.load(Path(data), PreparedImages)
     images, labels = prepared.split(split)
-    model = keras.models.load_model(model_path, compile=False)
+    network = keras.models.load_model(model, compile=False)
     classes = len(prepared.classes)
-    if model.input_shape[1:] != prepared.image_shape or model.output_shape[1:] != (classes,):
+    if network.input_shape[1:] != prepared.image_shape or network.output_shape[1:] != (classes,):
         raise InputError(
-            f"{model_path} maps images {model.input_shape[1:]} to {model.output_shape[-1]} classes, but the "
+            f"{model} maps images {network.input_shape[1:]} to {network.output_shape[-1]} classes, but the "
             f"data set {prepared.name} has images {prepared.image_shape} and {classes} classes"
         )
     confusion = np.zeros((classes, classes), int)
     for start in range(0, len(images), CHUNK):
         chunk = slice(start, start + CHUNK)
-        predicted = model.predict(images[chunk], batch_size=batch_size, verbose=0).argmax(axis=1)
+        predicted = network.predict(images[chunk], batch_size=batch_size, verbose=0).argmax(axis=1)
         np.add.at(confusion, (labels[chunk], predicted), 1)
-    accuracy = float(np.trace(confusion) / len(images))
-    return {"examples": len(images), "accuracy": accuracy, "confusion": confusion.tolist()}
+    correct = int(np.trace(confusion))
+    low, high = wilson(correct, len(images))
+    details = {"classes": list(prepared.classes), "correct": correct, "confusion": confusion.tolist()}
+    return Measured(
+        "accuracy", correct / len(images), low, high, len(images), "images", details=details
+    ).to_json()

@@ -15,7 +15,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ import numpy as np
 
 from nas import datasets
 from nas.errors import SearchError
-from nas.training import device
 
 TOLERANCE = 1e-3
 """Largest difference of a probability: rounding stayed below 1e-4, training mode was off by 5e-3 to 1e-1."""
@@ -33,12 +31,13 @@ IMAGES = 64
 """Validation images that exports are compared on."""
 
 
-def export(job: Mapping[str, Any]) -> dict[str, Any]:
+def export(model: str, data: str, folder: str) -> dict[str, Any]:
     """Writes a served model in all formats, in a fresh process.
 
     Args:
-        job: `model` (path of `model.keras`), `data` (folder of the prepared data), `folder` (where
-            `saved_model` and `model.onnx` are put), `device`.
+        model: path of `model.keras`.
+        data: folder of the prepared data.
+        folder: where `saved_model` and `model.onnx` are put.
 
     Returns:
         JSON: the name of what was written for `keras`, `saved_model` and `onnx`, None for an ONNX
@@ -47,22 +46,23 @@ def export(job: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SearchError: the SavedModel does not predict what the Keras model predicts.
     """
-    device.prepare(job["device"])
-    folder = Path(job["folder"])
-    images = np.array(datasets.load(Path(job["data"])).split("validation")[0][:IMAGES], "float32")
-    model = keras.models.load_model(job["model"], compile=False)
-    expected = model.predict(images, verbose=0)
-    saved_model(model, folder / "saved_model")
-    reloaded = keras.layers.TFSMLayer(folder / "saved_model", call_endpoint="serve")
+    target = Path(folder)
+    images = np.array(
+        datasets.load(Path(data), datasets.PreparedImages).split("validation")[0][:IMAGES], "float32"
+    )
+    network = keras.models.load_model(model, compile=False)
+    expected = network.predict(images, verbose=0)
+    saved_model(network, target / "saved_model")
+    reloaded = keras.layers.TFSMLayer(target / "saved_model", call_endpoint="serve")
     difference = float(np.abs(keras.ops.convert_to_numpy(reloaded(images)) - expected).max())
     if not difference <= TOLERANCE:
         raise SearchError(
             f"the exported SavedModel predicts otherwise than the Keras model: probabilities differ by up "
             f"to {difference:.3g} (at most {TOLERANCE:g} is rounding)"
         )
-    missing = onnx(folder / "saved_model", folder / "model.onnx", images, expected)
+    missing = onnx(target / "saved_model", target / "model.onnx", images, expected)
     return {
-        "keras": Path(job["model"]).name,
+        "keras": Path(model).name,
         "saved_model": "saved_model",
         "onnx": None if missing else "model.onnx",
         "onnx_missing": missing,

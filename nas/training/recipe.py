@@ -1,0 +1,112 @@
+"""What a recipe is, whatever it trains: a plain value that names the functions that carry it out."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from nas.errors import InputError, nearest
+from nas.spaces import Architecture, Cost
+
+if TYPE_CHECKING:
+    from nas.datasets import Prepared
+
+
+@dataclass(frozen=True)
+class Recipe(ABC):
+    """How children of one task are trained, measured and exported.
+
+    A subclass is a frozen dataclass whose fields are the options of the YAML, checked when built. It
+    imports no Keras: the search's process builds recipes to check them. The functions that it names run
+    in a fresh process; each is an import path `package.module:name`.
+
+    Attributes:
+        trainer: `train(run) -> None`; see `nas.training.run.Run`.
+        tester: `measure(model, data, split) -> Measured as JSON`; see `nas.training.measured.Measured`.
+        exporter: `export(model, data, folder) -> JSON`: writes a trained model for others into `folder`
+            and says what was written, by format, e.g. `{"keras": "model.keras", "saved_model": …}`.
+        watched: the metric of the history that the median rule compares.
+        lower_is_better: whether less of `watched` is better.
+    """
+
+    trainer: ClassVar[str]
+    tester: ClassVar[str]
+    exporter: ClassVar[str]
+    watched: ClassVar[str]
+    lower_is_better: ClassVar[bool] = False
+
+    epochs: int = 1
+    stop_hopeless: bool = False
+    grace_epochs: int = 5
+
+    @abstractmethod
+    def shapes(self, architecture: Architecture, data: Prepared) -> tuple[tuple[int, ...], int]:
+        """What `architecture` itself gets and gives when it is trained on `data`.
+
+        Returns:
+            The shape of one input (no batch axis) and the number of outputs, as `Architecture.cost` and
+            the pictures of an architecture take them.
+        """
+
+    @abstractmethod
+    def cost(self, architecture: Architecture, data: Prepared) -> Cost:
+        """The size of the whole network that is trained for `architecture` on `data`."""
+
+    def hopeless(self, values: Sequence[float], elders: Sequence[float]) -> bool:
+        """Whether the median rule (Vizier, Golovin et al. 2017, §3.2) stops a child now.
+
+        Args:
+            values: what is `watched`, for each finished epoch of the child.
+            elders: median of the elders' at each epoch; may be shorter.
+        """
+        epochs = len(values)
+        if not self.stop_hopeless or epochs < max(1, self.grace_epochs) or epochs > len(elders):
+            return False
+        if self.lower_is_better:
+            return min(values) > elders[epochs - 1]
+        return max(values) < elders[epochs - 1]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    # --- checks for subclasses ---------------------------------------------------------------------
+
+    def _whole(self, *names: str, least: int = 1, otherwise: str = "") -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InputError(f"{name} must be a whole number ≥ {least}{otherwise}. Received: {value!r}")
+
+    def _number(
+        self, name: str, above: float | None = None, least: float | None = None, below: float = math.inf
+    ) -> None:
+        value = getattr(self, name)
+        allowed = f"> {above}" if above is not None else f"≥ {least}"
+        allowed += f" and < {below}" if below < math.inf else ""
+        if isinstance(value, str):
+            hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in value.lower() else ""
+            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}{hint}")
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not math.isfinite(value)
+            or (above is not None and value <= above)
+            or (least is not None and value < least)
+            or value >= below
+        ):
+            raise InputError(f"{name} must be a number {allowed}. Received: {value!r}")
+
+    def _truth(self, *names: str) -> None:
+        for name in names:
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} must be true or false. Received: {getattr(self, name)!r}")
+
+    def _one_of(self, name: str, allowed: tuple[str, ...]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            raise InputError(f"{name} can't be {value!r} ({nearest(str(value), allowed)})")
