@@ -10,6 +10,7 @@ import numpy as np
 
 from nas.controllers.attention import Rows
 from nas.controllers.distributions import Distribution, Integers
+from nas.controllers.logits import Logits
 from nas.controllers.lstm import Array
 from nas.controllers.parameters import copied, fitting
 from nas.controllers.shapes import lstm_shapes, with_steps
@@ -58,6 +59,7 @@ class LstmPolicy:
         init_scale: parameters begin uniformly in ±`init_scale` (§4.1: 0.08). The paper says "weights"; here
             biases, embeddings, anchors and the first input begin so too, and forget gates get no head start.
         random: for the first values.
+        logits: what becomes of the scores before the softmax or sigmoid.
 
     Raises:
         InputError: choices of one kind have different numbers of options, or the scopes' initial points
@@ -65,9 +67,17 @@ class LstmPolicy:
     """
 
     def __init__(
-        self, space: Space, *, layers: int, units: int, init_scale: float, random: np.random.Generator
+        self,
+        space: Space,
+        *,
+        layers: int,
+        units: int,
+        init_scale: float,
+        random: np.random.Generator,
+        logits: Logits = Logits(),  # noqa: B008 - a value that never changes
     ) -> None:
         self.space = space
+        self._logits = logits
         self._depths = {space.depth.at(growth * space.depth.every) for growth in range(GROWTHS)}
         shapes = lstm_shapes(layers, units)
         for depth in sorted(self._depths):
@@ -150,4 +160,4 @@ class LstmPolicy:
                     f"kinds of steps must occur in the first {GROWTHS} depths of its schedule"
                 )
             self._depths.add(depth)
-        return walk(self.parameters, steps, batch, decide)
+        return walk(self.parameters, steps, batch, decide, self._logits)

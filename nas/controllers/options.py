@@ -14,6 +14,20 @@ def whole(name: str, value: object) -> int:
     return value
 
 
+def natural(name: str, value: object) -> int:
+    """A whole number of at least 0."""
+    if type(value) is not int or value < 0:
+        raise InputError(f"{name} must be a whole number of at least 0. Received: {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false. Received: {value!r}")
+    return value
+
+
 def positive(name: str, value: object, *, zero: bool = False) -> float:
     """A finite number above 0, or 0 too if `zero`."""
     number = _number(name, value)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from itertools import chain
-
 from nas.controllers.controller import Controller, Told
+from nas.controllers.mutation import drawn
 from nas.controllers.told import in_order, reward_statistics
 from nas.evaluation import Proposal
-from nas.spaces import StepList, Tokens
 
 
 class RandomController(Controller):
@@ -21,27 +18,11 @@ class RandomController(Controller):
 
     def propose(self, count: int) -> list[Proposal]:
         depth = self.space.depth.at(self.proposed)
-        proposals = []
-        for _ in range(count):
-            tokens, log_probability = self._sample(self.space.steps(depth))
-            proposals.append(self._proposal(depth, tokens, log_probability))
-        return proposals
+        steps = self.space.steps(depth)
+        return [self._proposal(depth, *drawn(steps, self.random)) for _ in range(count)]
 
     def learn(self, told: Told) -> dict[str, float]:
         """Counts the update and returns its `reward/mean` and `reward/best`; nothing else changes."""
         _, rewards = in_order(told)
         self.updates += 1
         return reward_statistics(rewards)
-
-    def _sample(self, steps: StepList) -> tuple[Tokens, float]:
-        values: list[Tokens] = []
-        log_probability = 0.0
-        for index in range(len(steps)):
-            width = steps.widths[index] if steps.is_on(index, values) else 0
-            if width:
-                options = steps.limit(index)
-                values.append(tuple(self.random.integers(options, size=width).tolist()))
-                log_probability -= width * math.log(options)
-            else:
-                values.append(())
-        return tuple(chain.from_iterable(values)), log_probability

@@ -26,6 +26,7 @@ import numpy as np
 
 from nas.controllers.attention import Points, PointsGradient, Rows, ScoresTape
 from nas.controllers.distributions import Bernoullis, Categorical, Distribution, Integers
+from nas.controllers.logits import Logits
 from nas.controllers.lstm import Array, LayerTape, lstm_gradient, lstm_layers, lstm_step
 from nas.spaces import Choice, Links, Pick, Point, Step, StepList, Tokens
 
@@ -60,6 +61,7 @@ class _Move:
     hidden: Array
     layers: tuple[LayerTape, ...]
     scores: ScoresTape | None
+    logits: Array
     distribution: Distribution | None
     value: Integers
 
@@ -79,6 +81,7 @@ class Walk:
     log_probabilities: Array
     entropies: Array
     _parameters: Mapping[str, Array]
+    _logits: Logits
     _scopes: Mapping[str, Points]
     _moves: tuple[_Move, ...]
 
@@ -100,7 +103,9 @@ class Walk:
         back.arrive()
 
 
-def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: Decide) -> Walk:
+def walk(
+    parameters: Mapping[str, Array], steps: StepList, batch: int, decide: Decide, logits: Logits
+) -> Walk:
     """Takes a batch through `steps`, with the LSTM's state zero before the first.
 
     Args:
@@ -108,6 +113,7 @@ def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: D
         steps: of one depth.
         batch: how many architectures.
         decide: called for each step at which there is something to decide.
+        logits: what becomes of the scores before the softmax or sigmoid.
     """
     inputs = np.tile(parameters[START], (batch, 1))
     state = np.zeros((2, lstm_layers(parameters), *inputs.shape))
@@ -121,12 +127,14 @@ def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: D
         if len(rows):
             after, tapes = lstm_step(parameters, inputs[rows], state[:, :, rows])
             hidden = after[0, -1]
-            scores, distribution = _look(parameters, scopes, step, rows, hidden)
+            tape, scores = _look(parameters, scopes, step, rows, hidden)
+            own_logits = logits.of(scores)
+            distribution = _distribution(step, own_logits)
             if distribution is not None:
                 value = decide(index, rows, distribution)
                 log_probabilities[rows] += distribution.log_probability(value)
                 entropies[rows] += distribution.entropy()
-            moves.append(_Move(step, rows, hidden, tapes, scores, distribution, value))
+            moves.append(_Move(step, rows, hidden, tapes, tape, own_logits, distribution, value))
             following = _next_inputs(parameters, scopes, step, rows, value)
             if len(rows) == batch:
                 inputs, state = following, after
@@ -139,7 +147,7 @@ def walk(parameters: Mapping[str, Array], steps: StepList, batch: int, decide: D
         for row, own in enumerate(values):
             own.append(tuple(decided.get(row, ())))
     tokens = tuple(tuple(chain.from_iterable(own)) for own in values)
-    return Walk(tokens, log_probabilities, entropies, parameters, scopes, tuple(moves))
+    return Walk(tokens, log_probabilities, entropies, parameters, logits, scopes, tuple(moves))
 
 
 def _open_scopes(parameters: Mapping[str, Array], steps: StepList, batch: int) -> dict[str, Points]:
@@ -163,15 +171,22 @@ def _rows(steps: StepList, index: int, values: list[list[Tokens]]) -> Rows:
 
 def _look(
     parameters: Mapping[str, Array], scopes: Mapping[str, Points], step: Step, rows: Rows, hidden: Array
-) -> tuple[ScoresTape | None, Distribution | None]:
-    """The distribution of a step's decision; None for a point, which decides nothing."""
+) -> tuple[ScoresTape | None, Array]:
+    """The scores with which a step decides, with shape `(rows, scores)`; a point has none."""
     if isinstance(step, Point):
-        return None, None
+        return None, np.zeros((len(rows), 0))
     if isinstance(step, Choice):
         kernel, bias = (parameters[name] for name in head_names(step.kind))
-        return None, Categorical(hidden @ kernel + bias)
+        return None, hidden @ kernel + bias
     scores, tape = scopes[step.scope].scores(step.kind, rows, hidden)
-    return tape, Categorical(scores) if isinstance(step, Pick) else Bernoullis(scores)
+    return tape, scores
+
+
+def _distribution(step: Step, logits: Array) -> Distribution | None:
+    """The distribution of a step's decision; None for a point, which decides nothing."""
+    if isinstance(step, Point):
+        return None
+    return Bernoullis(logits) if isinstance(step, Links) else Categorical(logits)
 
 
 def _next_inputs(
@@ -205,7 +220,7 @@ class _WayBack:
         d_entropies: Array,
         gradient: dict[str, Array],
     ) -> None:
-        self.parameters = walk._parameters
+        self.parameters, self.logits = walk._parameters, walk._logits
         self.d_log_probabilities = d_log_probabilities[:, None]
         self.d_entropies = d_entropies[:, None]
         self.gradient = gradient
@@ -246,12 +261,13 @@ class _WayBack:
             return np.zeros_like(move.hidden)
         d_logits = self.d_log_probabilities[move.rows] * distribution.d_log_probability(move.value)
         d_logits += self.d_entropies[move.rows] * distribution.d_entropy()
+        d_scores = self.logits.through(move.logits, d_logits)
         if not isinstance(step, Choice) and move.scores is not None:
-            return self.scopes[step.scope].through_scores(move.scores, d_logits)
+            return self.scopes[step.scope].through_scores(move.scores, d_scores)
         kernel, bias = head_names(step.kind)
-        self.gradient[kernel] += move.hidden.T @ d_logits
-        self.gradient[bias] += d_logits.sum(axis=0)
-        return np.asarray(d_logits @ self.parameters[kernel].T)
+        self.gradient[kernel] += move.hidden.T @ d_scores
+        self.gradient[bias] += d_scores.sum(axis=0)
+        return np.asarray(d_scores @ self.parameters[kernel].T)
 
     def arrive(self) -> None:
         """Hands what is left to the first input and to the initial points."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from nas.controllers.evolution import Evolution
+from nas.controllers.ppo import Ppo
 from nas.controllers.random import RandomController
 from nas.controllers.reinforce import Reinforce
 from nas.spaces import Space
@@ -21,3 +23,38 @@ class TestReinforce(PolicyGradientContract):
 class TestReinforceAsInThePaper(PolicyGradientContract):
     def make_controller(self, space: Space, seed: int) -> Reinforce:
         return Reinforce(space, seed=seed)
+
+
+class TestReinforceWithEveryOption(PolicyGradientContract):
+    def make_controller(self, space: Space, seed: int) -> Reinforce:
+        return Reinforce(
+            space,
+            seed=seed,
+            units=8,
+            learning_rate=0.01,
+            entropy_weight=0.01,
+            temperature=2.0,
+            tanh_constant=1.5,
+            normalize_advantages=True,
+            rank_rewards=7,
+        )
+
+
+class TestPpoOfOneEpoch(PolicyGradientContract):
+    def make_controller(self, space: Space, seed: int) -> Ppo:
+        return Ppo(space, seed=seed, units=8, learning_rate=0.01, epochs=1)
+
+
+class TestPpoAsInThePaper(ControllerContract):
+    def make_controller(self, space: Space, seed: int) -> Ppo:
+        return Ppo(space, seed=seed)
+
+
+class TestEvolution(ControllerContract):
+    def make_controller(self, space: Space, seed: int) -> Evolution:
+        return Evolution(space, seed=seed, population=6, sample=3)
+
+
+class TestEvolutionAsInThePaper(ControllerContract):
+    def make_controller(self, space: Space, seed: int) -> Evolution:
+        return Evolution(space, seed=seed)
