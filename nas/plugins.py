@@ -27,8 +27,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "reinforce": "nas.controllers.reinforce:Reinforce",
         "ppo": "nas.controllers.ppo:Ppo",
         "evolution": "nas.controllers.evolution:Evolution",
-        "ppo": "nas.controllers.ppo:Ppo",
-        "evolution": "nas.controllers.evolution:Evolution",
         "random": "nas.controllers.random:RandomController",
         "list": "nas.controllers.listed:ListController",
     },
