@@ -17,14 +17,18 @@ from nas.workspace import Workspace
 
 def add_to(app: typer.Typer) -> None:
     """Adds this file's commands."""
-    app.command("data", epilog=examples("nas data digits", "nas data my-images --again"))(data)
+    app.command("data", epilog=examples("nas data digits", "nas data ptb", "nas data my-images --again"))(
+        data
+    )
 
 
 def data(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="An experiment, or a built-in source that needs no options: digits, cifar10."
+            metavar="NAME",
+            help="An experiment, or a built-in source that needs no options: images (digits, cifar10) "
+            "or text (pydoc, ptb).",
         ),
     ],
     again: Annotated[bool, typer.Option("--again", help="Prepare anew, replacing what is there.")] = False,
@@ -61,8 +65,10 @@ def data(
 
     size = count(sum(file.stat().st_size for file in prepared.folder.iterdir()))
     typer.echo(f"{prepared.name}: {prepared.summary} ({size}B)")
-    for fact, line in {**prepared.facts, "digest": prepared.digest, "folder": prepared.folder}.items():
-        typer.echo(f"  {fact:<8} {line}")
+    facts = {**prepared.facts, "digest": prepared.digest, "folder": prepared.folder}
+    width = max(map(len, facts)) + 2
+    for fact, line in facts.items():
+        typer.echo(f"  {fact:<{width}}{line}")
 
 
 def _wanted(name: str, workspace: Workspace) -> Data:

@@ -9,7 +9,8 @@ import numpy as np
 
 from nas.datasets.archive import read_members
 from nas.datasets.download import download
-from nas.datasets.source import Labelled, Places, Progress, RawImages, Source, check_text, is_int
+from nas.datasets.images import ImageSource, Labelled, RawImages
+from nas.datasets.source import Places, Progress, check_text, is_int
 from nas.errors import DataError, InputError
 
 _FOLDER = "cifar-10-batches-bin"
@@ -21,7 +22,7 @@ _RECORD_BYTES = 1 + _IMAGE_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cifar10(Source):
+class Cifar10(ImageSource):
     """The binary archive of CIFAR-10; the Python one would have to be unpickled.
 
     Source: A. Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images. The validation

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.datasets.source import Labelled, Places, Progress, RawImages, Source
+from nas.datasets.images import ImageSource, Labelled, RawImages
+from nas.datasets.source import Places, Progress
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digits(Source):
+class Digits(ImageSource):
     """The 1,797 grey 8×8 images of `sklearn.datasets.load_digits`, classes "0" to "9".
 
     Source: E. Alpaydin and C. Kaynak (1998), Optical Recognition of Handwritten Digits (the test part),

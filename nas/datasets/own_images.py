@@ -14,15 +14,16 @@ import numpy as np
 
 from nas.datasets import labels as labelling
 from nas.datasets.decoding import Decoder, checked_size
+from nas.datasets.images import ImageSource, Labelled, RawImages
 from nas.datasets.parquet import ParquetImages
-from nas.datasets.source import Labelled, Places, Progress, RawImages, Source, check_text
+from nas.datasets.source import Places, Progress, check_text
 from nas.errors import DataError
 
 _PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder(Source):
+class Folder(ImageSource):
     """A folder with one folder of images for each class, whose name is the class name.
 
     On top there may be the folders `train`, and beside it `validation` and `test`, each with class
@@ -104,7 +105,7 @@ class Folder(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parquet(Source):
+class Parquet(ImageSource):
     """Parquet files with a column of encoded images and a column of labels.
 
     Images are binary, or a struct with a binary field `bytes`, as Hugging Face writes them. Labels are
@@ -164,7 +165,7 @@ class Parquet(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Npz(Source):
+class Npz(ImageSource):
     """An npz file with the arrays `x_train`, `y_train` (and `x_test`, `y_test`), or `images`, `labels`.
 
     Images are uint8 with shape `(n, height, width)` or `(n, height, width, channels)`; labels are

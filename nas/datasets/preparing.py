@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nas import plugins
-from nas.datasets.files import check_space, full_disk_explained, locked, sync
-from nas.datasets.prepared.arrays import create, digest_of
-from nas.datasets.prepared.base import DESCRIPTION, SCHEMA, SPLITS, Prepared, load, read_description
-from nas.datasets.prepared.images import DTYPES, array_file
-from nas.datasets.source import Labelled, Places, Progress, RawImages, Source, silent
-from nas.datasets.splitting import stratified
-from nas.errors import DataError, InputError
+from nas.datasets.files import full_disk_explained, locked, sync
+from nas.datasets.prepared.base import DESCRIPTION, SCHEMA, Prepared, load, read_description
+from nas.datasets.source import Places, Progress, Raw, Source, silent
+from nas.errors import InputError
 from nas.experiment import Data
 from nas.workspace import Workspace
-
-_DEFAULT_FRACTION = 0.1
-_BLOCK_BYTES = 2**24
-
-Part = tuple[Labelled, np.ndarray]
-"""Images with the sorted indices of those that belong to a split."""
 
 
 def prepare(
@@ -128,11 +116,19 @@ def _make(
     try:
         with full_disk_explained(folder.parent, f"prepare '{data.name}'"):
             raw = source.read(places, progress)
-            parts = _split(raw, source)
-            needed = sum(len(indices) * part.images[:1].nbytes for part, indices in parts.values())
-            check_space(fresh, needed, f"prepare '{data.name}'")
-            description = _write(fresh, raw.classes, parts, progress)
-            description |= {"source": data.source, "options": options, "inputs": _inputs(source, places)}
+            if not isinstance(raw, Raw):
+                raise InputError(
+                    f"source '{data.source}' must read RawImages or RawText of nas.datasets. "
+                    f"Received: {type(raw).__name__}"
+                )
+            description = {
+                "schema": SCHEMA,
+                "kind": raw.KIND,
+                **raw.write(fresh, source, progress),
+                "source": data.source,
+                "options": options,
+                "inputs": _inputs(source, places),
+            }
             shutil.rmtree(places.scratch)
             with (fresh / DESCRIPTION).open("w", encoding="utf-8") as file:
                 json.dump(description, file, indent=2, sort_keys=True)
@@ -146,94 +142,6 @@ def _make(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _split(raw: RawImages, source: Source) -> dict[str, Part]:
-    """The three splits; those that the source doesn't have are taken from its training images."""
-    indices = np.arange(len(raw.train.labels))
-    parts: dict[str, Part] = {}
-    for name in ("test", "validation"):
-        amount, own = getattr(source, name), raw.parts.get(name)
-        if own is not None:
-            if isinstance(amount, (int, float)):
-                raise InputError(
-                    f"the source has {name} images of its own: leave out the option {name}={amount}"
-                )
-            parts[name] = (own, np.arange(len(own.labels)))
-        else:
-            amount = _DEFAULT_FRACTION if amount is None else amount
-            kept, off = stratified(raw.train.labels[indices], amount, raw.classes, source.seed, name)
-            parts[name] = (raw.train, indices[off])
-            indices = indices[kept]
-    counts = np.bincount(raw.train.labels[indices], minlength=len(raw.classes))
-    if not counts.all():
-        raise DataError(f"class '{raw.classes[int(np.argmin(counts))]}' has no training image")
-    parts["train"] = (raw.train, indices)
-    return {name: parts[name] for name in SPLITS}
-
-
-def _write(
-    folder: Path, classes: tuple[str, ...], parts: Mapping[str, Part], progress: Progress
-) -> dict[str, Any]:
-    """Writes the arrays and returns what `prepared.json` says of them."""
-    total = sum(len(indices) for _, indices in parts.values())
-    done = 0
-    for name, (part, indices) in parts.items():
-        shape = (len(indices), *part.images.shape[1:])
-        with create(array_file(folder, name, "images"), DTYPES["images"], shape) as file:
-            for block in _blocks(part.images, indices):
-                file.write(np.ascontiguousarray(block).data)
-                done += len(block)
-                progress(done, total, "write images")
-        with create(array_file(folder, name, "labels"), DTYPES["labels"], shape[:1]) as file:
-            file.write(part.labels[indices].astype(DTYPES["labels"]).data)
-    # What counts is what lies on the disk now, so the digest is taken from there.
-    arrays = {
-        f"{name}_{what}": np.load(array_file(folder, name, what), mmap_mode="r", allow_pickle=False)
-        for name in SPLITS
-        for what in ("images", "labels")
-    }
-    mean, std = channel_statistics(arrays["train_images"])
-    return {
-        "schema": SCHEMA,
-        "kind": "images",
-        "classes": list(classes),
-        "sizes": {name: len(indices) for name, (_, indices) in parts.items()},
-        "image_shape": list(arrays["train_images"].shape[1:]),
-        "mean": mean,
-        "std": std,
-        "digest": digest_of(arrays, classes=list(classes)),
-    }
-
-
-def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Mean and population standard deviation of each channel, in units of 0–255.
-
-    The sums are whole numbers, so that the result is the same on every machine.
-
-    Args:
-        images: uint8 array with shape `(n, height, width, channels)`.
-    """
-    channels = images.shape[3]
-    first, second = [0] * channels, [0] * channels
-    for block in _blocks(images, np.arange(len(images))):
-        for channel in range(channels):
-            values = block[..., channel].astype(np.uint32)
-            first[channel] += int(values.sum(dtype=np.uint64))
-            second[channel] += int((values * values).sum(dtype=np.uint64))
-    count = images.size // channels
-    mean = [total / count for total in first]
-    std = [
-        math.sqrt(count * square - total * total) / count for total, square in zip(first, second, strict=True)
-    ]
-    return mean, std
-
-
-def _blocks(images: np.ndarray, indices: np.ndarray) -> Iterator[np.ndarray]:
-    """The images at `indices`, some megabytes at a time."""
-    rows = max(1, _BLOCK_BYTES // images[:1].nbytes)
-    for start in range(0, len(indices), rows):
-        yield images[indices[start : start + rows]]
 
 
 def _inputs(source: Source, places: Places) -> dict[str, int]:

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from nas.datasets.source import Labelled, Places, Progress, RawImages, Source
+from nas.datasets.images import ImageSource, Labelled, RawImages
+from nas.datasets.source import Places, Progress
 
 CIFAR_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -90,7 +91,7 @@ def described(file: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stripes(Source):
+class Stripes(ImageSource):
     """A user's own source, in memory: `each` images for each of three classes."""
 
     each: int = 10

@@ -10,12 +10,12 @@ from nas.datasets import prepare
 from nas.datasets.cifar10 import Cifar10
 from nas.errors import DataError, InputError
 from nas.experiment import Data
-from nas.testing.datasets import SourceContract
+from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
 from tests.datasets.making import CIFAR_NAMES, cifar_batch, cifar_files, described, write_archive
 
 
-class TestCifar10(SourceContract):
+class TestCifar10(ImageSourceContract):
     def data(self, root: Path) -> Data:
         return small(root)
 

@@ -7,11 +7,11 @@ import pytest
 
 from nas.datasets import Prepared, prepare
 from nas.experiment import Data
-from nas.testing.datasets import SourceContract
+from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
 
 
-class TestDigits(SourceContract):
+class TestDigits(ImageSourceContract):
     def data(self, root: Path) -> Data:
         return Data(source="digits")
 

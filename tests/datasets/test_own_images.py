@@ -13,34 +13,34 @@ from PIL import Image
 from nas.datasets import Prepared, decoding, prepare, verify
 from nas.errors import DataError, InputError
 from nas.experiment import Data
-from nas.testing.datasets import SourceContract
+from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
 from tests.datasets.making import encoded, write_folder, write_parquet
 
 ANIMALS = {"cat": 12, "dog": 10, "eel": 8}
 
 
-class TestFolder(SourceContract):
+class TestFolder(ImageSourceContract):
     def data(self, root: Path) -> Data:
         write_folder(root / "mine", ANIMALS)
         return Data(source="folder", path="mine")
 
 
-class TestFolderWithParts(SourceContract):
+class TestFolderWithParts(ImageSourceContract):
     def data(self, root: Path) -> Data:
         for part in ("train", "validation", "test"):
             write_folder(root / "mine" / part, ANIMALS)
         return Data(source="folder", path="mine")
 
 
-class TestParquet(SourceContract):
+class TestParquet(ImageSourceContract):
     def data(self, root: Path) -> Data:
         write_parquet(root / "train.parquet", [encoded(n) for n in range(40)], [n % 4 for n in range(40)])
         write_parquet(root / "test.parquet", [encoded(n) for n in range(50, 60)], [n % 4 for n in range(10)])
         return Data(source="parquet", train="train.parquet", test="test.parquet")
 
 
-class TestNpz(SourceContract):
+class TestNpz(ImageSourceContract):
     def data(self, root: Path) -> Data:
         pixels = np.random.RandomState(0).randint(0, 256, (30, 5, 4)).astype(np.uint8)
         np.savez(root / "mine.npz", images=pixels, labels=np.arange(30) % 3)

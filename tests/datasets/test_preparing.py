@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.datasets import Labelled, Prepared, RawImages, prepare, preparing, verify
-from nas.datasets.preparing import channel_statistics
+from nas.datasets import Prepared, prepare, preparing, verify
 from nas.errors import DataError, InputError, TemporaryError
 from nas.experiment import Data
-from nas.testing.datasets import SourceContract
+from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
 from tests.datasets.making import write_folder
 
 STRIPES = "tests.datasets.making:Stripes"
 
 
-class TestStripes(SourceContract):
+class TestStripes(ImageSourceContract):
     def data(self, root: Path) -> Data:
         return Data(source=STRIPES)
 
@@ -161,15 +160,6 @@ def test_options_that_are_not_allowed_are_named(
         prepare(stripes(**options), workspace)
 
 
-def test_a_split_that_the_source_has_itself_is_not_taken_from_its_training_images(
-    workspace: Workspace,
-) -> None:
-    for part in ("train", "test"):
-        write_folder(workspace.root / "mine" / part, {"a": 5, "b": 5})
-    with pytest.raises(InputError, match=r"test images of its own: leave out the option test=0\.2"):
-        prepare(Data(source="folder", path="mine", test=0.2), workspace)
-
-
 def test_a_folder_that_is_no_prepared_data_set_is_not_touched(workspace: Workspace) -> None:
     folder = workspace.prepared("stripes")
     folder.mkdir(parents=True)
@@ -259,7 +249,7 @@ def test_too_little_space_is_noticed_before_the_arrays_are_written(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**30, 2**30, 0))
-    with pytest.raises(TemporaryError, match=r"to prepare 'stripes': 16 MiB are needed, 0 MiB are free"):
+    with pytest.raises(TemporaryError, match=r"to write the images: 16 MiB are needed, 0 MiB are free"):
         prepare(stripes(), workspace)
     assert visible(workspace) == []
 
@@ -278,43 +268,3 @@ def test_a_disk_that_gets_full_is_said_and_leaves_nothing(
             prepare(stripes(), workspace)
     assert visible(workspace) == []
     assert isinstance(prepare(stripes(), workspace), Prepared)
-
-
-def test_statistics_are_exact_over_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparing, "_BLOCK_BYTES", 1000)
-    images = np.random.RandomState(0).randint(0, 256, (500, 6, 5, 3)).astype(np.uint8)
-    images[..., 2] = 9
-    mean, std = channel_statistics(images)
-    assert mean == pytest.approx(images.mean((0, 1, 2)), rel=1e-12)
-    assert std == pytest.approx(images.std((0, 1, 2)), rel=1e-12)
-    assert std[2] == 0.0
-
-
-def images(count: int, shape: tuple[int, ...] = (4, 4, 1)) -> np.ndarray:
-    return np.zeros((count, *shape), dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("parts", "told"),
-    [
-        (
-            {"train": Labelled(images(3), np.array([0, 1, 2]))},
-            r"label 2 of train image 2 .* 2 classes, 0 to 1",
-        ),
-        ({"train": Labelled(images(2), np.array([0, -1]))}, r"label -1 of train image 1"),
-        ({"train": Labelled(images(2), np.array([0.0, 1.0]))}, r"train labels must be 2 integers"),
-        ({"train": Labelled(images(2), np.array([0]))}, r"train labels must be 2 integers"),
-        ({"train": Labelled(images(2) / 255, np.array([0, 1]))}, r"train images must be a uint8 array"),
-        ({"train": Labelled(images(0), np.array([], int))}, r"train images must be .* at least one image"),
-        (
-            {
-                "train": Labelled(images(2), np.array([0, 1])),
-                "test": Labelled(images(2, (4, 4, 3)), np.array([0, 1])),
-            },
-            r"test images have the shape \(4, 4, 3\) .* train images \(4, 4, 1\)",
-        ),
-    ],
-)
-def test_what_a_source_gives_is_checked(parts: dict[str, Labelled], told: str) -> None:
-    with pytest.raises(DataError, match=told):
-        RawImages(("a", "b"), **parts)

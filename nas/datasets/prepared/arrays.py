@@ -1,4 +1,4 @@
-"""Arrays of a prepared data set on the disk: written piece by piece, opened checked, summed up in a digest."""
+"""Arrays of a prepared data set on the disk: written by pieces, opened checked, summed up in a digest."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,13 +12,8 @@ import numpy as np
 
 from nas.datasets.prepared.arrays import digest_of, opened
 from nas.datasets.prepared.base import SPLITS, Prepared, check_split, shared_fields
+from nas.datasets.prepared.tokens import EOS, UNKNOWN, encode
 from nas.errors import DataError
-
-EOS = "<eos>"
-"""The token at the end of every line."""
-
-UNKNOWN = "<unk>"
-"""The token in place of every one that is not in the vocabulary."""
 
 DTYPE = "<i4"
 """Type of the token arrays on the disk."""
@@ -79,15 +74,23 @@ class PreparedText(Prepared):
         check_split(name, self.sizes)
         return opened(array_file(self.folder, name), DTYPE, (self.sizes[name],))
 
+    def encode(self, text: str) -> np.ndarray:
+        """Any text as token numbers, in the way that the splits were made: one `<eos>` a line.
+
+        Returns:
+            int32 array with shape `(n,)`.
+        """
+        lines = text.removesuffix("\n").split("\n")
+        return np.concatenate(list(encode(lines, self.level, self.vocabulary)))
+
     def contents_digest(self) -> str:
-        tokens = {f"{name}_tokens": self.split(name) for name in SPLITS}
         vocabulary = _read_vocabulary(vocabulary_file(self.folder))
-        return digest_of(tokens, level=self.level, vocabulary=list(vocabulary))
+        return digest_of_text({name: self.split(name) for name in SPLITS}, self.level, vocabulary)
 
     @property
     def summary(self) -> str:
         sizes = ", ".join(f"{size:,} {split}" for split, size in self.sizes.items())
-        return f"{sizes} tokens (level {self.level}, line ends included)"
+        return f"{sizes} tokens"
 
     @property
     def facts(self) -> dict[str, str]:
@@ -95,7 +98,8 @@ class PreparedText(Prepared):
         never = not self.unknown["train"] and any(self.unknown.values())
         shown = " ".join("␣" if token == " " else token for token in self.vocabulary[:_SHOWN_TOKENS])
         return {
-            "types": f"{len(self.vocabulary):,}, the most frequent: {shown}",
+            "level": f"{self.level}, and {EOS} at the end of each line",
+            "vocabulary": f"{len(self.vocabulary):,} tokens, the most frequent: {shown}",
             UNKNOWN: shares + (" (a smaller vocabulary would teach it)" if never else ""),
         }
 
@@ -108,6 +112,18 @@ def array_file(folder: Path, split: str) -> Path:
 def vocabulary_file(folder: Path) -> Path:
     """The file of the vocabulary: a JSON list, one token a line."""
     return folder / "vocabulary.json"
+
+
+def write_vocabulary(folder: Path, vocabulary: Sequence[str]) -> None:
+    """Writes the vocabulary as `PreparedText` reads it."""
+    text = json.dumps(list(vocabulary), ensure_ascii=False, indent=0)
+    vocabulary_file(folder).write_text(text + "\n", encoding="utf-8")
+
+
+def digest_of_text(splits: Mapping[str, np.ndarray], level: str, vocabulary: Sequence[str]) -> str:
+    """The digest of prepared text: of the tokens of all splits, the level and the vocabulary."""
+    arrays = {f"{name}_tokens": tokens for name, tokens in splits.items()}
+    return digest_of(arrays, level=level, vocabulary=list(vocabulary))
 
 
 def _read_vocabulary(file: Path) -> tuple[str, ...]:
