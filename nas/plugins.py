@@ -21,8 +21,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "resnet": "nas.spaces.resnet:ResNet",
         "cell": "nas.spaces.cell:RecurrentCell",
         "rnn": "nas.spaces.standard_cell:StandardCell",
+        "nasbench201": "nas.spaces.nasbench201:NasBench201Cell",
+        "row": "nas.spaces.table:TableRow",
     },
-    "space": {"conv": "nas.spaces.conv:ConvSpace", "cell": "nas.spaces.cell:CellSpace"},
+    "space": {
+        "conv": "nas.spaces.conv:ConvSpace",
+        "cell": "nas.spaces.cell:CellSpace",
+        "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
+        "table": "nas.spaces.table:TableSpace",
+    },
     "controller": {
         "reinforce": "nas.controllers.reinforce:Reinforce",
         "ppo": "nas.controllers.ppo:Ppo",
