@@ -43,9 +43,19 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "folder": "nas.datasets.own_images:Folder",
         "parquet": "nas.datasets.own_images:Parquet",
         "npz": "nas.datasets.own_images:Npz",
+        "ptb": "nas.datasets.ptb:Ptb",
+        "pydoc": "nas.datasets.pydoc:Pydoc",
+        "text": "nas.datasets.own_text:Text",
+        "table": "nas.datasets.table:TableSource",
     },
-    "recipe": {"image": "nas.training.image_recipe:ImageRecipe"},
-    "evaluator": {"train": "nas.workers.pool:ChildPool"},
+    "recipe": {
+        "image": "nas.training.image_recipe:ImageRecipe",
+        "language": "nas.training.language_recipe:LanguageRecipe",
+    },
+    "evaluator": {
+        "train": "nas.workers.pool:ChildPool",
+        "table": "nas.tables.evaluator:TableEvaluator",
+    },
     "reward": {
         "accuracy": "nas.search.rewards:AccuracyReward",
         "perplexity": "nas.search.rewards:PerplexityReward",

@@ -102,7 +102,7 @@ class Tracker:
         Args:
             folder: holds `model.keras` and `final.json`.
             experiment: that it won.
-            data: gives two raw images as input example, and the class names.
+            data: what it was trained on; says what kind of model it is, and gives an input example.
             measured: numbers of its evaluation, nested as they may be.
 
         Returns:

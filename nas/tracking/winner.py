@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
-import os
-import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nas.datasets import Prepared, PreparedImages
+from nas.datasets import Prepared
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.tracking import facts
 from nas.tracking.connection import Connection
+from nas.tracking.flavours import flavour, imported_quietly
 
 ALIAS = "champion"
-
-_PACKAGES = ("mlflow", "keras", "tensorflow", "numpy")
-_ABOUT = "Raw images (uint8) in, a probability for each class out; the class names are in its metadata."
 
 
 def register(
@@ -37,8 +28,7 @@ def register(
     for file in (final, weights):
         if not file.is_file():
             raise InputError(f"{folder} holds no winner: {file.name} is missing; `nas finalize` makes it")
-    if not isinstance(data, PreparedImages):
-        raise InputError(f"only a model of images can be registered; {data.name} holds {data.kind}")
+    flavour(data)  # before anything is logged
     story = json.loads(final.read_text(encoding="utf-8"))
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     name = f"nasflow-{experiment.name}"
@@ -57,7 +47,7 @@ def register(
     to.client.log_dict(run_id, dict(measured), "evaluation.json")
     versions = to.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     version = (
-        versions[0].version if versions else _register_model(to, experiment_id, run_id, name, weights, data)
+        versions[0].version if versions else _register_model(to, experiment_id, run_id, name, folder, data)
     )
     to.client.set_registered_model_alias(name, ALIAS, str(version))
     to.client.set_terminated(run_id, "FINISHED")
@@ -65,51 +55,29 @@ def register(
 
 
 def _register_model(
-    to: Connection, experiment_id: str, run_id: str, name: str, weights: Path, data: PreparedImages
+    to: Connection, experiment_id: str, run_id: str, name: str, winner: Path, data: Prepared
 ) -> str:
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*Any type hint is inferred", UserWarning)  # its own, at import
-        with _native_messages_hidden():
-            import mlflow.keras
-            import mlflow.pyfunc
-            from mlflow.models import Model, infer_signature
+    with imported_quietly():
+        from mlflow.models import Model
 
-    images = np.array(data.split("validation")[0][:2])
-    with _native_messages_hidden():
-        import keras
-
-        model = keras.saving.load_model(weights, compile=False)
-        probabilities = model.predict(images, verbose=0)
-    if probabilities.shape != (len(images), len(data.classes)):
-        raise InputError(
-            f"{weights} must give one probability for each of the {len(data.classes)} classes of "
-            f"{data.name}. Received: an output of shape {probabilities.shape}"
-        )
+    chosen = flavour(data)
     logged = to.client.create_logged_model(experiment_id, name, run_id)
     with tempfile.TemporaryDirectory() as folder:
-        mlflow.keras.save_model(
-            model,
-            folder,
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                run_id=run_id,
-                model_uuid=logged.model_id,
-                model_id=logged.model_id,
-            ),
-            signature=infer_signature(images, probabilities),
-            input_example=images,
-            # named here: MLflow would run the model in another process for 10 s to find them out
-            pip_requirements=[f"{package}=={importlib.metadata.version(package)}" for package in _PACKAGES],
-            metadata={"classes": list(data.classes)},
+        model = Model(
+            artifact_path=logged.artifact_location,
+            run_id=run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
         )
+        chosen.save(winner, data, {"path": folder, "mlflow_model": model})
         to.client.log_model_artifacts(logged.model_id, folder)
     to.client.finalize_logged_model(logged.model_id, "READY")
     to.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     try:
-        to.client.create_registered_model(name, description=_ABOUT)
+        to.client.create_registered_model(name, description=chosen.about)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -127,17 +95,3 @@ def _tags(story: Mapping[str, Any]) -> dict[str, str]:
 def _metrics(measured: Mapping[str, Any]) -> list[facts.Metric]:
     now = facts.milliseconds(time.time())
     return [(name, value, now, 0) for name, value in facts.numbers(measured)]
-
-
-@contextmanager
-def _native_messages_hidden() -> Iterator[None]:
-    """Hides what TensorFlow's libraries write past Python when they start, which no setting silences."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

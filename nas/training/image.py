@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -13,14 +11,12 @@ import numpy as np
 from nas import datasets, networks
 from nas.datasets import PreparedImages
 from nas.training import device
-from nas.training.checkpoint import Checkpoint
+from nas.training.epochs import StopAtOnce, check_finite, steps_per_execution, train_epochs
 from nas.training.image_input import ImageInput, Trainee
 from nas.training.image_recipe import ImageRecipe
-from nas.training.image_serving import save_model, serving_model, whitening
-from nas.training.run import DivergedError, Run
-
-STEPS_PER_EXECUTION = 64
-"""Most training steps for one call from Python: a loss that is no number is noticed as late as that."""
+from nas.training.image_serving import serving_model, whitening
+from nas.training.run import Run
+from nas.training.saving import save_model
 
 
 def train(run: Run) -> None:
@@ -62,7 +58,7 @@ class _Training:
     """One network in training, with its data and its checkpoint."""
 
     def __init__(self, run: Run, prepared: PreparedImages, network: keras.Model) -> None:
-        self.run, self.recipe = run, run.recipe
+        self.run, self.recipe, self._digest = run, run.recipe, prepared.digest
         self.data = _Data(prepared, self.recipe, device.resident_bytes(run.device))
         mean, deviation = whitening(prepared)
         preparation = ImageInput(self.recipe, prepared.image_shape, mean, deviation, run.seed)
@@ -73,43 +69,16 @@ class _Training:
             ),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            steps_per_execution=steps_per_execution(self.recipe, self.data.steps),
+            steps_per_execution=steps_per_execution(self.data.steps, self.recipe.steps_per_execution),
             jit_compile=device.compiles(run.device),
         )
         optimizer = self.trainee.optimizer
         optimizer.build(self.trainee.trainable_variables)
         self._variables = [*network.variables, *optimizer.variables, preparation.seed_generator.state]
-        definition = {
-            "architecture": run.architecture.to_json(),
-            "recipe": self.recipe.to_json(),
-            "seed": run.seed,
-            "data": prepared.digest,
-        }
-        self.checkpoint = Checkpoint(run.folder, definition) if run.folder is not None else None
 
     def fit(self) -> None:
-        """Trains until the last epoch, or until the recipe calls it hopeless."""
-        run, recipe = self.run, self.recipe
-        self._resume()
-        while len(run.history) < recipe.epochs:
-            if recipe.hopeless([epoch[recipe.watched] for epoch in run.history], run.elders):
-                run.stopped_early = True
-                return
-            begun, before = time.perf_counter(), run.train_seconds
-            try:
-                logs = self._epoch(len(run.history))
-            finally:
-                run.train_seconds = before + time.perf_counter() - begun
-            run.history.append({**logs, "seconds": time.perf_counter() - begun})
-            if self.checkpoint is not None:
-                state = {"history": run.history, "train_seconds": run.train_seconds}
-                self.checkpoint.save(self._variables, state)
-
-    def _resume(self) -> None:
-        state = self.checkpoint.load(self._variables) if self.checkpoint is not None else None
-        if state is not None:
-            self.run.history.extend(state["history"])
-            self.run.train_seconds = state["train_seconds"]
+        """Trains all epochs (see `train_epochs`)."""
+        train_epochs(self.run, self._epoch, self._variables, self._digest)
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         learning_rate = self.recipe.learning_rate_at(epoch)
@@ -119,10 +88,10 @@ class _Training:
             epochs=1,
             shuffle=False,
             verbose=0,
-            callbacks=[_StopAtOnce(epoch)],
+            callbacks=[StopAtOnce(epoch)],
         ).history
         judged = self.trainee.evaluate(**self.data.validation(), verbose=0, return_dict=True)
-        _check_finite(judged["loss"], f"after epoch {epoch + 1}, on the validation images")
+        check_finite(judged["loss"], f"after epoch {epoch + 1}, on the validation images")
         return {
             "loss": float(trained["loss"][0]),
             "accuracy": float(trained["accuracy"][0]),
@@ -130,22 +99,6 @@ class _Training:
             "val_accuracy": float(judged["accuracy"]),
             "learning_rate": learning_rate,
         }
-
-
-class _StopAtOnce(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends the training when the loss is no number."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        _check_finite((logs or {})["loss"], f"in epoch {self._epoch + 1}")
-
-
-def _check_finite(loss: Any, when: str) -> None:
-    if not math.isfinite(float(loss)):
-        raise DivergedError(f"the loss was {float(loss)} {when}")
 
 
 class _Data:
@@ -217,10 +170,3 @@ def stratified(labels: np.ndarray, count: int | None) -> np.ndarray:
         rows = generator.permutation(np.flatnonzero(labels == label))
         place[rows] = (np.arange(len(rows)) + generator.random()) / len(rows)
     return np.sort(np.argsort(place, kind="stable")[:count])
-
-
-def steps_per_execution(recipe: ImageRecipe, steps: int) -> int:
-    """Training steps for each call from Python: those of the recipe, or the epoch in equal parts."""
-    if isinstance(recipe.steps_per_execution, int):
-        return min(recipe.steps_per_execution, steps)
-    return math.ceil(steps / math.ceil(steps / STEPS_PER_EXECUTION))

@@ -72,14 +72,6 @@ def _in_float32(network: keras.Model) -> keras.Model:
     return copied
 
 
-def save_model(model: keras.Model, path: Path) -> Path:
-    """Writes `model` to `path` (`….keras`), whole or not at all, and returns the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.part.keras")
-    model.save(part)
-    return part.replace(path)
-
-
 def measure(model: str, data: str, split: str, batch_size: int = 256) -> dict[str, Any]:
     """Measures the accuracy of a saved serving model on one split of a prepared data set.
 

@@ -67,14 +67,6 @@ def test_a_batch_is_never_larger_than_the_data(digits: datasets.Prepared) -> Non
     assert (data.batch_size, data.steps) == (10, 1)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "steps", "expected"),
-    [("auto", 1, 1), ("auto", 22, 22), ("auto", 64, 64), ("auto", 65, 33), ("auto", 703, 64), (8, 5, 5)],
-)
-def test_an_epoch_is_executed_in_equal_parts(wanted: Any, steps: int, expected: int) -> None:
-    assert image.steps_per_execution(ImageRecipe(steps_per_execution=wanted), steps) == expected
-
-
 def test_every_epoch_is_recorded(run: MakeRun) -> None:
     training = run(epochs=3, decay_at=[0.5])
     image.train(training)

@@ -16,8 +16,9 @@ from nas.spaces import parse_architecture
 from nas.training import child, image
 from nas.training.image_input import ImageInput
 from nas.training.image_recipe import ImageRecipe
-from nas.training.image_serving import measure, save_model, serving_model, whitening
+from nas.training.image_serving import measure, serving_model, whitening
 from nas.training.run import Run
+from nas.training.saving import save_model
 from tests.training.conftest import CPU, begin_python, end_python
 
 WITHOUT_US = """
