@@ -27,6 +27,27 @@ def test_data_are_prepared_by_source_or_experiment_and_described(
     assert prepared.digest in second.out
 
 
+def test_text_is_described_by_its_tokens(nas: Nas, workspace: Workspace) -> None:
+    told = nas("data", "pydoc")
+    assert told.code == 0
+    assert "read Python's documentation\ncount tokens\nwrite tokens\n" in told.out
+    prepared = datasets.load(workspace.prepared("pydoc"), datasets.PreparedText)
+    lines = told.out.splitlines()[3:]
+    assert lines[0].startswith(f"pydoc: {prepared.sizes['train']:,} train, ")
+    assert " test tokens (" in lines[0]
+    assert lines[1] == "  level       word, and <eos> at the end of each line"
+    assert lines[2].startswith("  vocabulary  2,000 tokens, the most frequent: ")
+    assert lines[3].startswith("  <unk>       ")
+    assert lines[3].endswith(" of test")
+    assert lines[4] == f"  digest      {prepared.digest}"
+
+
+def test_a_source_that_needs_options_says_which(nas: Nas) -> None:
+    told = nas("data", "text")
+    assert told.code != 0
+    assert "source 'text' needs the option 'train'" in told.err
+
+
 def test_data_can_be_prepared_anew(nas: Nas, workspace: Workspace) -> None:
     before = (workspace.prepared("digits") / "prepared.json").stat().st_ino
     assert "write images" in nas("data", "digits", "--again").out

@@ -21,6 +21,7 @@ from PIL import Image
 
 from nas.datasets.images import ImageSource, Labelled, RawImages
 from nas.datasets.source import Places, Progress
+from nas.datasets.text import RawText, TextSource
 
 CIFAR_NAMES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -104,6 +105,21 @@ class Stripes(ImageSource):
         images = np.arange(labels.size * 4 * 4 * 2, dtype=np.int64).reshape(-1, 4, 4, 2) * 7 % 251
         progress(1, 1, "draw stripes")
         return RawImages(("left", "right", "up"), Labelled(images.astype(np.uint8), labels))
+
+
+VERSES = "the cat sat\non the mat\n\nthe cat ran\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verses(TextSource):
+    """A user's own source of text, in memory."""
+
+    train: Any = VERSES
+    validation: Any = "the dog sat\n"
+    test: Any = ("a cat", "")
+
+    def read(self, places: Places, progress: Progress) -> RawText:
+        return RawText(self.train, self.validation, self.test)
 
 
 @dataclass

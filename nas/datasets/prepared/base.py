@@ -111,17 +111,16 @@ def load(folder: Path, kind: type[Prepared] | None = None) -> Prepared:
     """
     description = read_description(folder)
     named = description.get("kind", "images")
-    if named not in KINDS:
+    if not isinstance(named, str) or named not in KINDS:
         raise DataError(
             f"{folder / DESCRIPTION} has the kind {named!r}, which this version doesn't know "
             f"({nearest(str(named), KINDS)}); prepare it again"
         )
-    module, _, attribute = KINDS[named].partition(":")
-    found: type[Prepared] = getattr(importlib.import_module(module), attribute)
+    found = kind_named(named)
     if kind is not None and not issubclass(found, kind):
         raise InputError(
-            f"the data set '{folder.name}' holds {named}, but {kind.KIND} are needed here: name another "
-            "data set, or a recipe for this one"
+            f"the data set '{folder.name}' holds {named}, but {kind.KIND} is needed here: name another "
+            "data set, or a recipe that is made for this one"
         )
     try:
         return found.read(folder, description)
@@ -129,6 +128,13 @@ def load(folder: Path, kind: type[Prepared] | None = None) -> Prepared:
         raise DataError(
             f"{folder / DESCRIPTION} is damaged ({type(error).__name__}: {error}); prepare it again"
         ) from error
+
+
+def kind_named(name: str) -> type[Prepared]:
+    """The class for the kind `name`, a name in `KINDS`."""
+    module, _, attribute = KINDS[name].partition(":")
+    found: type[Prepared] = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def verify(prepared: Prepared) -> None:
