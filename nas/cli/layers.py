@@ -7,10 +7,11 @@ from functools import singledispatch
 from typing import Any
 
 from nas.spaces import Architecture, Cost
+from nas.spaces.cell import RecurrentCell
 from nas.spaces.conv import ConvNet, Join
 from nas.spaces.costs import convolution_cost, dense_cost, total
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,21 @@ class Line:
 
 
 @singledispatch
-def lines_of(architecture: Architecture, shape: Shape, classes: int) -> list[Line]:
-    """The lines of `architecture` for images of `shape` and a number of classes.
+def lines_of(architecture: Architecture, shape: Shape, outputs: int) -> list[Line]:
+    """The lines of `architecture` for an input shape and a number of outputs (see `Architecture.cost`).
 
     A kind that has registered nothing is one line.
     """
-    cost = architecture.cost(shape, classes)
+    cost = architecture.cost(shape, outputs)
     what = ", ".join(f"{name} {value}" for name, value in architecture.fields().items())
+    source = "image" if len(shape) == 3 else "x, h"
     return [
-        Line("all", f"{architecture.kind}: {what}", "image", (classes,), cost.parameters, cost.multiply_adds)
+        Line("all", f"{architecture.kind}: {what}", source, (outputs,), cost.parameters, cost.multiply_adds)
     ]
 
 
 @lines_of.register
-def _(net: ConvNet, shape: Shape, classes: int) -> list[Line]:
+def _(net: ConvNet, shape: Shape, outputs: int) -> list[Line]:
     shapes = net.shapes(shape)
     lines = []
     for index, (layer, join, output) in enumerate(
@@ -64,12 +66,45 @@ def _(net: ConvNet, shape: Shape, classes: int) -> list[Line]:
             kind = "max-pooling" if layer.op == "max_pool" else "average pooling"
             what, cost = f"{window} {kind}{stride}", Cost(0, 0)
         lines.append(Line(str(index), what, _inputs(join), output, cost.parameters, cost.multiply_adds))
-    dense = dense_cost(shapes.head.shape[2], classes)
+    dense = dense_cost(shapes.head.shape[2], outputs)
     head = f"average over {shapes.head.shape[0]}×{shapes.head.shape[1]}, dense, softmax"
     lines.append(
-        Line("output", head, _inputs(shapes.head), (classes,), dense.parameters, dense.multiply_adds)
+        Line("output", head, _inputs(shapes.head), (outputs,), dense.parameters, dense.multiply_adds)
     )
     return lines
+
+
+@lines_of.register
+def _(cell: RecurrentCell, shape: Shape, outputs: int) -> list[Line]:
+    whole = cell.cost(shape, outputs)
+    lines = []
+    for index, node in enumerate(cell.nodes):
+        children = cell.children(index)
+        share = Cost(0, 0)
+        inputs = "x, h"
+        if children is None:
+            share = Cost(whole.parameters // cell.base, whole.multiply_adds // cell.base)
+        else:
+            inputs = " + ".join(
+                f"{child} (with c)" if child == cell.c_in else str(child) for child in children
+            )
+        what = f"{node.combination}, {node.activation}" + " → c" * (index == cell.c_out)
+        lines.append(Line(str(index), what, inputs, (outputs,), share.parameters, share.multiply_adds))
+    inject = f"{cell.inject.combination}, {cell.inject.activation}"
+    lines.append(Line("inject", inject, f"{cell.c_in} + c", (outputs,), 0, 0))
+    return lines
+
+
+def shapes_in_words(shape: Shape, outputs: int) -> str:
+    """An architecture's input shape and outputs for people.
+
+    Example:
+        >>> shapes_in_words((32, 32, 3), 10), shapes_in_words((200,), 200)
+        ('images of 32×32×3, 10 classes', '200 inputs and 200 units, one time step')
+    """
+    if len(shape) == 1:
+        return f"{shape[0]:,} inputs and {outputs:,} units, one time step"
+    return f"images of {'×'.join(map(str, shape))}, {outputs} classes"
 
 
 def _inputs(join: Join) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -21,18 +22,16 @@ from nas.cli.common import (
     print_json,
     screen,
 )
-from nas.cli.layers import Line, lines_of
+from nas.cli.layers import Line, lines_of, shapes_in_words
 from nas.cli.records import live_records, readable_experiment, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.search.rows import Child
-from nas.spaces import Architecture, parse_architecture
+from nas.spaces import Architecture, Cost, parse_architecture
 from nas.workspace import Workspace
 
 BARS = "▁▂▃▄▅▆▇█"
-SUPPOSED = ((32, 32, 3), 10)
-"""Image shape and classes of an architecture that is shown without an experiment (CIFAR-10's)."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +39,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "show",
         epilog=examples(
-            "nas show 7 digits-conv", "nas show conv:3x3x24@0,5x5x36@1", "nas show resnet:16x3x3"
+            "nas show 7 digits-conv", "nas show conv:3x3x24@0,5x5x36@1", "nas show cell:zoph-le-2017"
         ),
     )(show)
 
@@ -53,12 +52,14 @@ def show(
     seed: Annotated[int | None, typer.Option(help="The child is of the search with this seed.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shows an architecture: its layers, links, sizes, parameters, multiply-adds; of a child all results.
+    """Shows an architecture: its layers or nodes, sizes, parameters, multiply-adds; of a child all results.
 
-    Sizes are for the images of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
-    classes; a child needs none if the workspace holds searches of a single experiment.
+    Sizes are for the data of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
+    classes, a recurrent cell 200 units; a child needs none if the workspace holds searches of a single
+    experiment.
 
-    JSON: {"text", "architecture", "input_shape", "classes", "parameters", "multiply_adds", "layers":
+    JSON: {"text", "architecture", "input_shape", "outputs", "parameters", "multiply_adds", "model": null or
+    {"parameters", "multiply_adds"} of the whole network around a cell, "layers":
     [{"layer", "what", "inputs", "output_shape", "parameters", "multiply_adds"}], "child": null or {"number",
     "experiment", "seed", "round", "status", "reward", "score", "proxy", "attempts", "slot", "tokens",
     "overrides", "log_probability", "policy_version", "result"}}
@@ -73,18 +74,19 @@ def show(
         child = _child_json(row, loaded, seed)
     else:
         architecture = parse_architecture(what)
-    shape, classes = _task(loaded, workspace)
-    lines = lines_of(architecture, shape, classes)
+    shape, outputs, model = _sizes(architecture, loaded, workspace)
+    lines = lines_of(architecture, shape, outputs)
     if as_json:
-        cost = architecture.cost(shape, classes)
+        cost = architecture.cost(shape, outputs)
         print_json(
             {
                 "text": architecture.text(),
                 "architecture": architecture.to_json(),
                 "input_shape": list(shape),
-                "classes": classes,
+                "outputs": outputs,
                 "parameters": cost.parameters,
                 "multiply_adds": cost.multiply_adds,
+                "model": model and asdict(model),
                 "layers": [line.to_json() for line in lines],
                 "child": child,
             }
@@ -92,7 +94,7 @@ def show(
         return
     if child is not None:
         _show_child(child)
-    _show_architecture(architecture, lines, shape, classes, supposed=loaded is None)
+    _show_architecture(architecture, lines, shape, outputs, model, supposed=loaded is None)
 
 
 def _only_experiment(workspace: Workspace) -> Experiment:
@@ -110,19 +112,23 @@ def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int 
         return record.child(wanted)
 
 
-def _task(experiment: Experiment | None, workspace: Workspace) -> tuple[tuple[int, int, int], int]:
-    """Image shape and number of classes of the experiment's data."""
+def _sizes(
+    architecture: Architecture, experiment: Experiment | None, workspace: Workspace
+) -> tuple[tuple[int, ...], int, Cost | None]:
+    """Input shape and outputs of the architecture, and the size of the model around it if it is a part."""
     from nas import datasets
 
-    if experiment is None:
-        return SUPPOSED
+    if experiment is None or experiment.recipe is None:
+        return *architecture.shown_for, None
     folder = workspace.prepared(experiment.data.name)
     if not folder.is_dir():
         raise InputError(
             f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
         )
-    data = datasets.load(folder, datasets.PreparedImages)
-    return data.image_shape, len(data.classes)
+    data, recipe = datasets.load(folder), experiment.built_recipe()
+    shape, outputs = recipe.shapes(architecture, data)
+    model = recipe.cost(architecture, data)
+    return shape, outputs, model if model != architecture.cost(shape, outputs) else None
 
 
 def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[str, Any]:
@@ -179,20 +185,24 @@ def _show_child(child: dict[str, Any]) -> None:
 def _show_architecture(
     architecture: Architecture,
     lines: Sequence[Line],
-    shape: tuple[int, int, int],
-    classes: int,
+    shape: tuple[int, ...],
+    outputs: int,
+    model: Cost | None,
     *,
     supposed: bool,
 ) -> None:
     console = screen()
-    cost = architecture.cost(shape, classes)
-    size = "×".join(map(str, shape))
-    note = " (supposed; name an experiment for its own images)" if supposed else ""
+    cost = architecture.cost(shape, outputs)
+    note = " (supposed; name an experiment for its own data)" if supposed else ""
     console.print(f"[bold]{escape(architecture.text())}[/]", soft_wrap=True)
     console.print(
-        f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds for images of {size}, "
-        f"{classes} classes{note}"
+        f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds for "
+        f"{shapes_in_words(shape, outputs)}{note}"
     )
+    if model is not None:
+        console.print(
+            f"with all around it {model.parameters:,} parameters, {model.multiply_adds:,} multiply-adds"
+        )
     table = Table(box=None, padding=(0, 1))
     for name in ("layer", "what", "inputs", "output"):
         table.add_column(name, overflow="fold")

@@ -38,6 +38,9 @@ class Architecture(ABC):
     kind: ClassVar[str]
     """The first word of the text form; a user's own architecture uses `package.module:Name`."""
 
+    shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((32, 32, 3), 10)
+    """Input shape and outputs (see `cost`) for which it is shown where no data set says: CIFAR-10's."""
+
     @abstractmethod
     def body(self) -> str:
         """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
@@ -62,7 +65,10 @@ class Architecture(ABC):
 
     @abstractmethod
     def cost(self, input_shape: tuple[int, ...], outputs: int) -> Cost:
-        """Size of the network for examples of `input_shape` (no batch axis) and `outputs` classes."""
+        """Size of the network for examples of `input_shape` (no batch axis) and `outputs` classes.
+
+        A recurrent cell is one layer for one time step: `(features,)` in, `outputs` units.
+        """
 
     def text(self) -> str:
         """The short text form, `kind:body`."""

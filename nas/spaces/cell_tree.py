@@ -63,6 +63,7 @@ class RecurrentCell(Architecture):
     """
 
     kind: ClassVar[str] = "cell"
+    shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((200,), 200)
 
     nodes: tuple[CellNode, ...]
     inject: CellNode

@@ -33,6 +33,7 @@ class StandardCell(Architecture):
     """
 
     kind: ClassVar[str] = "rnn"
+    shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((200,), 200)
 
     name: Name
 

@@ -48,7 +48,7 @@ def test_layers_tell_what_they_do_to_which_inputs_at_which_size() -> None:
 
 def test_a_network_without_experiment_is_shown_for_supposed_images(nas: Nas, write: Write) -> None:
     text = nas("show", "conv:3x3x24@0").out
-    assert "for images of 32×32×3, 10 classes (supposed; name an experiment for its own images)" in text
+    assert "for images of 32×32×3, 10 classes (supposed; name an experiment for its own data)" in text
     write()
     own = nas("show", "conv:3x3x24@0", "tiny").out
     assert "for images of 8×8×1, 10 classes\n" in own
@@ -60,7 +60,7 @@ def test_a_network_in_json_can_be_read_back(nas: Nas, write: Write) -> None:
     told = json.loads(nas("show", "conv:3x3x4@0,3x3x8@0+1", "tiny", "--json").out)
     net = parse_architecture(told["text"])
     assert told["architecture"] == net.to_json()
-    assert (told["input_shape"], told["classes"], told["child"]) == ([8, 8, 1], 10, None)
+    assert (told["input_shape"], told["outputs"], told["child"]) == ([8, 8, 1], 10, None)
     cost = net.cost((8, 8, 1), 10)
     assert (told["parameters"], told["multiply_adds"]) == (cost.parameters, cost.multiply_adds)
     assert [layer["layer"] for layer in told["layers"]] == ["1", "2", "output"]
@@ -101,3 +101,13 @@ def test_a_spark_survives_what_is_no_number() -> None:
     assert spark([0.5, 0.5]) == "▁▁"
     assert curves([{"loss": 1.0, "seconds": 2.0}, {"loss": 0.5, "seconds": 2.0}]) == {"loss": [1.0, 0.5]}
     assert curves([]) == {}
+
+
+def test_a_cell_is_shown_node_by_node_with_the_way_of_its_memory(nas: Nas) -> None:
+    told = json.loads(nas("show", "cell:worked-example", "--json").out)
+    assert [line["layer"] for line in told["layers"]] == ["0", "1", "2", "inject"]
+    assert [line["inputs"] for line in told["layers"]] == ["x, h", "x, h", "0 (with c) + 1", "0 + c"]
+    assert told["layers"][1]["what"] == "elem_mult, relu → c"
+    assert sum(line["parameters"] for line in told["layers"]) == told["parameters"] == 2 * 2 * 200 * 200
+    assert told["model"] is None
+    assert "200 inputs and 200 units, one time step (supposed" in nas("show", "cell:worked-example").out
