@@ -65,9 +65,7 @@ def build(
         >>> build(parse_architecture("conv:3x3x24@0"), (8, 8, 1), 10, seed=0).count_params()
         562
     """
-    module = getattr(type(architecture), "builder", None)
-    if isinstance(module, str):
-        importlib.import_module(module)
+    import_builder(architecture)
     return _build(
         architecture,
         input_shape,
@@ -77,3 +75,10 @@ def build(
         batch_norm_epsilon=batch_norm_epsilon,
         weight_decay=weight_decay,
     )
+
+
+def import_builder(architecture: Any) -> None:
+    """Imports the module that registers the builder of a user's own architecture, if it names one."""
+    module = getattr(type(architecture), "builder", None)
+    if isinstance(module, str):
+        importlib.import_module(module)
