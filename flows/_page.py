@@ -69,7 +69,12 @@ class Page:
     def _share(self, hours: float) -> float:
         """Part of the budget that is used up: of the limit that is nearest."""
         record, budget = self._search.record, self._budget
-        used = {"children": record.count("finished"), "rounds": len(record.rounds()), "hours": hours}
+        used = {
+            "children": record.count("finished"),
+            "rounds": len(record.rounds()),
+            "hours": hours,
+            "cost_seconds": record.cost_seconds() if budget.cost_seconds else 0.0,
+        }
         limits = budget.model_dump().items()
         return float(max(used[name] / limit for name, limit in limits if limit))
 

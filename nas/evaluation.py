@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.errors import InputError
 from nas.spaces.architecture import Architecture, architecture_from_json
@@ -80,6 +80,7 @@ class ChildResult:
             fraction) or `val_perplexity`, `learning_rate`, `seconds`.
         reward: what the controller learns from; the search fills it in by the experiment's rule.
         parameters, multiply_adds: size of the network (see `Cost`).
+        latency_seconds: median time of a forward pass for one example; None: it was not measured.
         train_seconds: wall time inside the training loop.
         overhead_seconds: the rest of the child's wall time (start, build, compile, load).
         peak_memory_bytes: largest resident size of the child's process.
@@ -95,6 +96,7 @@ class ChildResult:
     reward: float | None = None
     parameters: int = 0
     multiply_adds: int = 0
+    latency_seconds: float | None = None
     train_seconds: float = 0.0
     overhead_seconds: float = 0.0
     peak_memory_bytes: int = 0
@@ -155,6 +157,9 @@ class Evaluator(ABC):
     crashes, hangs or eats the memory is a `ChildResult` with that status, never an exception.
     Only `close` and the end of the process may leave a future unresolved; it is then cancelled.
     """
+
+    needs_recipe: ClassVar[bool] = True
+    """Whether an experiment must say how a child is trained; one that looks results up need not."""
 
     @property
     @abstractmethod

@@ -87,11 +87,13 @@ class Budget(_Strict):
     children: PositiveInt | None = None
     rounds: PositiveInt | None = None
     hours: PositiveFloat | None = None
+    cost_seconds: PositiveFloat | None = None
+    """Training time of all children together; in a table, what it says that they cost."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.children is None and self.rounds is None and self.hours is None:
-            raise ValueError("a budget names at least one of children, rounds, hours")
+        if all(limit is None for limit in self.model_dump().values()):
+            raise ValueError(f"a budget names at least one of {', '.join(type(self).model_fields)}")
         return self
 
 
@@ -133,7 +135,8 @@ class Experiment(_Strict):
     data: Data
     space: Part
     controller: Part
-    recipe: Part
+    recipe: Part | None = None
+    """How a child is trained; needed unless the evaluator trains none (a table)."""
     reward: Part = Part(name="accuracy")
     evaluator: Part = Part(name="train")
     search: SearchRules = SearchRules()
@@ -168,8 +171,25 @@ class Experiment(_Strict):
         return space
 
     def built_recipe(self, overrides: Mapping[str, Any] | None = None) -> Any:
-        """The recipe with `overrides` in place of its own fields, checked."""
-        return plugins.make("recipe", {**self.recipe.model_dump(), **(overrides or {})})
+        """The recipe with `overrides` in place of its own fields, checked.
+
+        Raises:
+            InputError: a field is not allowed, or the experiment trains nothing.
+        """
+        return plugins.make("recipe", {**self.recipe_options(), **(overrides or {})})
+
+    def recipe_options(self) -> dict[str, Any]:
+        """The recipe as the file has it, with its name.
+
+        Raises:
+            InputError: the experiment trains nothing, so there is none.
+        """
+        if self.recipe is None:
+            raise InputError(
+                f"the experiment '{self.name}' has no recipe: its children are looked up, so that nothing can "
+                "be trained again. What its answers are worth, `nas compare` reports"
+            )
+        return self.recipe.model_dump()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -193,6 +213,7 @@ class Experiment(_Strict):
         parts = {
             key: plugins.with_defaults(key, getattr(self, key).model_dump())
             for key in ("space", "controller", "recipe", "reward")
+            if getattr(self, key) is not None
         }
         parts["controller"].pop("seed", None)  # given to it by the search, whose own stands below
         definition = {
@@ -243,22 +264,33 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
     try:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
         experiment.built_space  # noqa: B018 - checks the options
-        experiment.built_recipe()
-        experiment.built_recipe(experiment.final.recipe)
-        for field, values in experiment.final.grid.items():
-            for value in values:
-                experiment.built_recipe({field: value})
+        _check_recipe(experiment)
         if experiment.final.baseline:
             parse_architecture(experiment.final.baseline)
         experiment.reward.make("reward")
         plugins.find("controller", experiment.controller.name)
-        plugins.find("evaluator", experiment.evaluator.name)
         plugins.find("source", experiment.data.source)
         return experiment
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _check_recipe(experiment: Experiment) -> None:
+    """Raises InputError unless there is a recipe where one is needed, with fields that are allowed."""
+    evaluator = plugins.find("evaluator", experiment.evaluator.name)
+    if experiment.recipe is None:
+        if getattr(evaluator, "needs_recipe", True):
+            raise InputError(
+                f"the key 'recipe' is missing: the evaluator '{experiment.evaluator.name}' trains children"
+            )
+        return
+    experiment.built_recipe()
+    experiment.built_recipe(experiment.final.recipe)
+    for field, values in experiment.final.grid.items():
+        for value in values:
+            experiment.built_recipe({field: value})
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

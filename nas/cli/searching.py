@@ -54,6 +54,9 @@ def search(
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Go on until it has this many rounds.")] = None,
     hours: Annotated[float | None, typer.Option(help="Go on for at most this long.")] = None,
+    cost_seconds: Annotated[
+        float | None, typer.Option(help="Go on until the children's training took this long, together.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="One search with this seed, instead of the file's seeds.")
     ] = None,
@@ -67,9 +70,10 @@ def search(
     """
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace, settings)
-    named = {"children": children, "rounds": rounds, "hours": hours}
-    if hours is not None and hours <= 0:
-        raise InputError(f"--hours must be more than 0. Received: {hours:g}")
+    named = {"children": children, "rounds": rounds, "hours": hours, "cost_seconds": cost_seconds}
+    for option, limit in (("--hours", hours), ("--cost-seconds", cost_seconds)):
+        if limit is not None and limit <= 0:
+            raise InputError(f"{option} must be more than 0. Received: {limit:g}")
     budget = Budget(**{**loaded.budget.model_dump(), **{k: v for k, v in named.items() if v is not None}})
     loaded = loaded.model_copy(update={"budget": budget})
     check_disk(workspace)

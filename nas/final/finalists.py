@@ -115,7 +115,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     decided for an architecture, and the grid, stand above both. A time limit grows with the number of
     epochs.
     """
-    recipe = {**experiment.recipe.model_dump(), **experiment.final.recipe}
+    recipe = {**experiment.recipe_options(), **experiment.final.recipe}
     listed = [
         {"architecture": entry.finalist.architecture.text(), "overrides": entry.overrides}
         for entry in trainings
@@ -123,7 +123,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     workers = experiment.workers
     if workers.time_limit_minutes is not None:
         longest = max(_epochs(experiment, {**recipe, **entry.overrides}) for entry in trainings)
-        factor = max(1.0, longest / _epochs(experiment, experiment.recipe.model_dump()))
+        factor = max(1.0, longest / _epochs(experiment, experiment.recipe_options()))
         limit = workers.time_limit_minutes * factor
         workers = workers.model_copy(update={"time_limit_minutes": limit})
     return experiment.model_copy(

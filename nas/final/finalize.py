@@ -239,7 +239,7 @@ def _kept_story(one: Trained, derived: Experiment, model: Path) -> dict[str, Any
 def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
     """One final as JSON: what it is, where it came from, how it was trained and what it reached."""
     finalist, result = one.entry.finalist, one.result
-    recipe = {**derived.recipe.model_dump(), **one.entry.overrides}
+    recipe = {**derived.recipe_options(), **one.entry.overrides}
     defaults: dict[str, Any] = getattr(derived.built_recipe(recipe), "to_json", dict)()
     return {
         "number": one.child.number,

@@ -296,6 +296,13 @@ class Record:
         parameters = (status,) if where.endswith("?") else ()
         return int(self._rows(f"SELECT COUNT(*) AS n FROM children WHERE {where}", parameters)[0]["n"])
 
+    def cost_seconds(self) -> float:
+        """Training time of all children together; one that shares another's result cost nothing."""
+        rows = self._rows(
+            "SELECT SUM(json_extract(result, '$.train_seconds')) AS cost FROM children WHERE same_as IS NULL"
+        )
+        return float(rows[0]["cost"] or 0.0)
+
     def projected(self, target: str) -> dict[str, str]:
         """The references of the items that stand in `target`."""
         rows = self._rows("SELECT item, reference FROM projected WHERE target = ?", (target,))

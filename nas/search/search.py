@@ -233,7 +233,7 @@ class Search:
     def advance(self, budget: Budget) -> None:
         """Goes on, round by round, until the record has used up `budget`.
 
-        `children` and `rounds` count everything in the record, `hours` this call's wall time.
+        `children`, `rounds` and `cost_seconds` count everything in the record, `hours` this call's wall time.
         """
         begun = time.monotonic()
         while (left := room(self.record, budget, time.monotonic() - begun)) > 0:
@@ -258,6 +258,8 @@ class Search:
 
     def _elders(self, round_number: int) -> tuple[float, ...]:
         """Median of what the recipe watches at each epoch over the children of earlier rounds."""
+        if self.experiment.recipe is None:
+            return ()
         recipe = self.experiment.built_recipe()
         if not getattr(recipe, "stop_hopeless", False):
             return ()
@@ -287,18 +289,20 @@ def room(record: Record, budget: Budget, seconds: float) -> int | float:
     """How many more children may be proposed (or, in an open round, finished) within `budget`.
 
     Args:
-        record: `children` and `rounds` count all that it holds.
+        record: `children`, `rounds` and `cost_seconds` count all that it holds.
         budget: what is allowed.
         seconds: how long this process has been advancing, for `hours`.
 
     Returns:
-        0 when the budget is used up; infinity if nothing but time limits it.
+        0 when the budget is used up; infinity if nothing but time or cost limits it.
     """
     if budget.hours is not None and seconds >= budget.hours * 3600:
         return 0
     if (begun := record.open_round()) is not None:
         return len(record.children(round=begun.number))
     if budget.rounds is not None and record.count_rounds() >= budget.rounds:
+        return 0
+    if budget.cost_seconds is not None and record.cost_seconds() >= budget.cost_seconds:
         return 0
     return math.inf if budget.children is None else max(0, budget.children - record.count())
 

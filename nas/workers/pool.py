@@ -252,7 +252,7 @@ class ChildPool(Evaluator):
         return ChildResult(status, seed=job.seed, device=slot.name, message=message)
 
     def _task(self, slot: Slot, job: Job) -> dict[str, Any]:
-        recipe: Mapping[str, Any] = {**self._experiment.recipe.model_dump(), **job.proposal.overrides}
+        recipe: Mapping[str, Any] = {**self._experiment.recipe_options(), **job.proposal.overrides}
         log = self._logs / f"child-{job.proposal.number:06}.log" if self._logs else None
         return {
             "architecture": job.proposal.architecture.to_json(),

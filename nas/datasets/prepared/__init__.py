@@ -2,6 +2,7 @@
 
 from nas.datasets.prepared.base import Prepared, load, verify
 from nas.datasets.prepared.images import PreparedImages
+from nas.datasets.prepared.table import PreparedTable
 from nas.datasets.prepared.text import PreparedText
 
-__all__ = ["Prepared", "PreparedImages", "PreparedText", "load", "verify"]
+__all__ = ["Prepared", "PreparedImages", "PreparedTable", "PreparedText", "load", "verify"]

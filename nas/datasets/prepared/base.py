@@ -21,6 +21,7 @@ DESCRIPTION = "prepared.json"
 KINDS = {
     "images": "nas.datasets.prepared.images:PreparedImages",
     "text": "nas.datasets.prepared.text:PreparedText",
+    "table": "nas.datasets.prepared.table:PreparedTable",
 }
 """The subclass of `Prepared` for each `kind` in a `prepared.json`. One that names none holds images."""
 
@@ -36,7 +37,7 @@ class Prepared(ABC):
     Attributes:
         folder: where its arrays lie.
         digest: SHA-256 of all contents as hexadecimal text.
-        sizes: how much each split holds, in the kind's unit (images, tokens).
+        sizes: how much each split holds, in the kind's unit (images, tokens, rows).
         source: the name of its source.
         options: the source's options, defaults included.
     """

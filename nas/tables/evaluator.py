@@ -1,0 +1,85 @@
+"""The evaluator that trains nothing: it looks results up in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nas.datasets import PreparedTable, load
+from nas.evaluation import ChildResult, Evaluator, Job, Proposal
+from nas.experiment import Experiment
+from nas.spaces import Space
+from nas.tables.columns import Columns, Results
+
+SLOT = "table"
+
+
+class TableEvaluator(Evaluator):
+    """Answers at once with what a table says, at the cost in seconds that the table says.
+
+    Its clock is the sum of those costs (`budget.cost_seconds`): an architecture that is proposed again
+    costs its time again, as in the papers' protocol.
+
+    A row is found by the tokens as they were sampled, not by the architecture: where several token strings
+    write one network, a table has a training of each.
+
+    Args:
+        experiment: whose space decides what the table's columns decide, by the same names.
+        data_folder: the prepared table.
+        reward, metric, cost, parameters, multiply_adds, latency: see `Columns`.
+    """
+
+    needs_recipe: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        experiment: Experiment,
+        data_folder: Path,
+        reward: Any,
+        metric: str = "val_accuracy",
+        cost: Any = (),
+        parameters: Any = None,
+        multiply_adds: Any = None,
+        latency: Any = None,
+    ) -> None:
+        columns = Columns.of(
+            {
+                "reward": reward,
+                "metric": metric,
+                "cost": cost,
+                "parameters": parameters,
+                "multiply_adds": multiply_adds,
+                "latency": latency,
+            }
+        )
+        self._space = experiment.built_space
+        self._results = Results(load(data_folder, PreparedTable), columns)
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
+        if started is not None:
+            started(SLOT)
+        done: Future[ChildResult] = Future()
+        row = row_of(self._results.table, self._space, job.proposal)
+        done.set_result(self._results.of(row, job.seed))
+        return done
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def row_of(table: PreparedTable, space: Space, proposal: Proposal) -> int | None:
+    """The row that a proposal asks for; None if the table lacks it.
+
+    Raises:
+        InputError: the space doesn't decide what the table's rows are found by.
+    """
+    tokens = proposal.tokens or space.encode(proposal.architecture)  # a list's proposals have no tokens
+    chosen: Mapping[str, object] = space.steps(proposal.depth).chosen(tokens)
+    return table.row(chosen)
