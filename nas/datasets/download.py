@@ -116,7 +116,7 @@ def _fetch(url: str, part: Path, name: str, size: int, progress: Progress) -> No
             if length.isdigit() and done + int(length) != size:
                 raise DataError(
                     f"the file at {url} has {done + int(length):,} bytes, expected {size:,}; check the "
-                    "options url, size and md5"
+                    "option url, and size and md5 where the source has them"
                 )
             with part.open("ab" if continued else "wb") as out:
                 while done <= size:
@@ -163,7 +163,8 @@ def _check(file: Path, final: Path, size: int, md5: str, url: str) -> None:
     raise DataError(
         f"{final} is not the file that was expected: {found:,} bytes with the MD5 {digest.hexdigest()}, "
         f"expected {size:,} bytes with {md5}. It was set aside as {aside.name}; start again to download it "
-        f"anew, and if this comes again, check the options url ({url}), size and md5"
+        f"anew, and if this comes again, check the option url ({url}), and size and md5 where the source has "
+        "them"
     )
 
 

@@ -23,6 +23,7 @@ from nas.datasets import (
     prepare,
     verify,
 )
+from nas.datasets.prepared import tokens
 from nas.datasets.text import split_off
 from nas.errors import DataError, InputError, TemporaryError
 from nas.experiment import Data
@@ -93,6 +94,15 @@ def test_by_characters_a_space_is_a_token(verses: Callable[..., PreparedText]) -
         *("a", " ", "c", "a", "t", "<eos>", "<eos>")
     ]
     assert prepared.unknown == {"train": 0, "validation": 2, "test": 0}, "d and g of dog"
+
+
+def test_text_of_many_blocks_is_written_and_counted_whole(
+    verses: Callable[..., PreparedText], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = verses(vocabulary=4)
+    monkeypatch.setattr(tokens, "_BLOCK_TOKENS", 3)
+    blocks = verses(vocabulary=4, name="blocks")
+    assert (blocks.digest, blocks.unknown) == (whole.digest, whole.unknown)
 
 
 def test_other_text_is_encoded_as_the_splits_were(verses: Callable[..., PreparedText]) -> None:
