@@ -49,6 +49,7 @@ def export(model: str, data: str, folder: str) -> dict[str, Any]:
     prepared = datasets.load(Path(data), PreparedText)
     network, target = load(model, prepared), Path(folder) / "saved_model"
     serving = Serving(network, prepared.eos)
+    serving.build(None)
     archive = keras.export.ExportArchive()
     archive.track(serving)
     tokens = keras.InputSpec(shape=(None, None), dtype="int32", name="tokens")

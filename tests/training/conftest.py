@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas import datasets
@@ -18,6 +19,7 @@ from nas.experiment import Data
 from nas.spaces import parse_architecture
 from nas.training import child, device
 from nas.training.image_recipe import ImageRecipe
+from nas.training.language_recipe import LanguageRecipe
 from nas.training.run import Run
 from nas.workspace import Workspace
 
@@ -68,6 +70,56 @@ def run(digits: datasets.Prepared) -> Callable[..., Run]:
             architecture=parse_architecture(text),
             recipe=ImageRecipe(**{**options, "epochs": 2, "train_examples": 256, **recipe}),
             data=digits.folder,
+            seed=5,
+            device=CPU,
+            folder=folder,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> datasets.PreparedText:
+    """A small text with a simple grammar, by words: 7 types, `<unk>` among them."""
+    return prepared_text(tmp_path_factory.mktemp("text"), "word")
+
+
+@pytest.fixture(scope="session")
+def characters(tmp_path_factory: pytest.TempPathFactory) -> datasets.PreparedText:
+    """The same text by characters."""
+    return prepared_text(tmp_path_factory.mktemp("characters"), "character")
+
+
+def prepared_text(root: Path, level: str) -> datasets.PreparedText:
+    """After `the` comes an animal, after it what it does: a model can learn it, but not the animal."""
+    random = np.random.default_rng(0)
+    parts = {"train": 150, "validation": 40, "test": 50}
+    for part, count in parts.items():
+        does = {"cat": "sits", "dog": "runs"}
+        lines = [f"the {animal} {does[animal]}" for animal in random.choice(list(does), count)]
+        (root / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    options = {part: f"{part}.txt" for part in parts}
+    made = datasets.prepare(Data(source="text", level=level, **options), Workspace(root))  # type: ignore[call-arg]
+    assert isinstance(made, datasets.PreparedText)
+    return made
+
+
+@pytest.fixture
+def language_run(text: datasets.PreparedText) -> Callable[..., Run]:
+    """Makes a `Run` of a tiny language model; keyword arguments are recipe fields."""
+
+    def make(
+        cell: str = "cell:worked-example",
+        folder: Path | None = None,
+        data: datasets.PreparedText | None = None,
+        **recipe: Any,
+    ) -> Run:
+        return Run(
+            architecture=parse_architecture(cell),
+            recipe=LanguageRecipe(
+                **{"epochs": 2, "units": 6, "streams": 4, "window": 5, "init_scale": 0.2, **recipe}
+            ),
+            data=(data or text).folder,
             seed=5,
             device=CPU,
             folder=folder,
