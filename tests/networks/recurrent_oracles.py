@@ -11,6 +11,20 @@ import numpy as np
 Array = np.ndarray
 Matrices = list[Array]
 
+DTYPE = "float64" if keras.backend.backend() == "tensorflow" else "float32"
+"""What the tests compute in: double precision where Keras has it throughout (not on JAX)."""
+
+
+def normal(*shape: int, seed: int = 0, dtype: str = DTYPE) -> Array:
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def assert_close(actual: Any, expected: Any) -> None:
+    """Of tensors or nested lists of them."""
+    rtol, atol = (1e-7, 1e-10) if DTYPE == "float64" else (1e-3, 1e-5)
+    for a, b in zip(keras.tree.flatten(actual), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=rtol, atol=atol)
+
 
 def sigmoid(a: Array) -> Array:
     return 1 / (1 + np.exp(-a))

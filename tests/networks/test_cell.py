@@ -17,13 +17,9 @@ from nas.networks.tree_cell import leaf_order
 from nas.spaces import parse_architecture
 from nas.spaces.cell import RecurrentCell
 from tests.networks import recurrent_oracles as oracles
-from tests.networks.recurrent_oracles import to_numpy
+from tests.networks.recurrent_oracles import DTYPE, assert_close, normal, to_numpy
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 5, 4
-
-
-def normal(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape)
 
 
 def tree(text: str) -> RecurrentCell:
@@ -33,7 +29,7 @@ def tree(text: str) -> RecurrentCell:
 
 
 def built(text: str, **settings: Any) -> Cell:
-    cell = cell_layer(parse_architecture(text), UNITS, dtype="float64", seed=1, **settings)
+    cell = cell_layer(parse_architecture(text), UNITS, dtype=DTYPE, seed=1, **settings)
     cell.build((None, FEATURES))
     return cell
 
@@ -66,9 +62,7 @@ def test_a_named_cell_computes_its_published_equations(name: str, equations: Cal
     for x in normal(TIME, BATCH, FEATURES):
         output, states = cell(x, states)
         h, c = equations(x, h, c, w, u)
-        np.testing.assert_allclose(output, h, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(states[0], h, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(states[1], c, rtol=1e-6, atol=1e-9)
+        assert_close([output, states], [h, [h, c]])
 
 
 def test_the_released_cell_computes_its_equations_in_single_precision_too() -> None:
@@ -116,7 +110,7 @@ def test_every_pair_of_indices_means_what_the_definition_says(nodes: str, c_in: 
     cell = built(text, init_scale=1.0)
     x, h, c = normal(BATCH, FEATURES), normal(BATCH, UNITS, seed=1), normal(BATCH, UNITS, seed=2)
     expected = by_definition(tree(text), x, h, c, *matrices_of(cell, tree(text)))
-    np.testing.assert_allclose(to_numpy(cell(x, [h, c])[1]), expected, rtol=1e-6, atol=1e-9)
+    assert_close(cell(x, [h, c])[1], list(expected))
 
 
 def test_a_memory_that_leaves_where_it_enters_is_taken_from_before_the_injection() -> None:
@@ -134,7 +128,7 @@ def test_a_bias_is_added_to_the_side_of_the_state_before_leaves_combine_it() -> 
     b0, b1 = np.split(to_numpy(cell.bias.value), 2)
     x, h = normal(BATCH, FEATURES), normal(BATCH, UNITS, seed=1)
     expected = x @ w0 + (h @ u0 + b0) + (x @ w1) * (h @ u1 + b1)
-    np.testing.assert_allclose(cell(x, [h, 0 * h])[0], expected, rtol=1e-6)
+    assert_close(cell(x, [h, 0 * h])[0], expected)
 
 
 def test_equal_leaves_stand_together_in_the_weights() -> None:
@@ -147,12 +141,12 @@ def test_a_standard_cell_is_that_of_keras_with_the_same_weights(
     text: str, cls: type, use_bias: bool | None
 ) -> None:
     cell = built(text, init_scale=1.0, use_bias=use_bias)
-    ours = keras.layers.RNN(cell, return_sequences=True, dtype="float64")
-    theirs = cls(UNITS, return_sequences=True, use_bias=use_bias is not False, dtype="float64")
+    ours = keras.layers.RNN(cell, return_sequences=True, dtype=DTYPE)
+    theirs = cls(UNITS, return_sequences=True, use_bias=use_bias is not False, dtype=DTYPE)
     theirs.build((None, None, FEATURES))
     theirs.set_weights(cell.get_weights())
     x = normal(BATCH, TIME, FEATURES)
-    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-6, atol=1e-9)
+    assert_close(ours(x), theirs(x))
 
 
 @pytest.mark.parametrize("text", ["cell:zoph-le-2017", "cell:worked-example", "rnn:lstm", "rnn:gru"])

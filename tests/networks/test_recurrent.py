@@ -20,7 +20,7 @@ from nas.networks.tape import Tape, Value
 from nas.spaces import parse_architecture
 from nas.spaces.cell import CellSpace
 from nas.testing.spaces import sample_tokens
-from tests.networks.recurrent_oracles import gradients, to_numpy
+from tests.networks.recurrent_oracles import DTYPE, assert_close, gradients, normal, to_numpy
 from tests.networks.test_build import Linear
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 5, 4
@@ -31,19 +31,15 @@ CONTROL = CellSpace(
 SEEDS = range(8)
 
 
-def normal(*shape: int, seed: int = 0, dtype: str = "float64") -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
 def random_cell(seed: int) -> str:
     return str(CONTROL.decode(sample_tokens(CONTROL.steps(1), random.Random(seed)), 1))
 
 
 def layers_of(text: str, **settings: Any) -> tuple[Recurrent, keras.layers.RNN]:
     """The fast layer and Keras' RNN with one and the same cell."""
-    fast = Recurrent(parse_architecture(text), UNITS, init_scale=0.9, seed=1, dtype="float64", **settings)
+    fast = Recurrent(parse_architecture(text), UNITS, init_scale=0.9, seed=1, dtype=DTYPE, **settings)
     fast.build((None, None, FEATURES))
-    slow = keras.layers.RNN(fast.cell, return_sequences=True, return_state=True, dtype="float64")
+    slow = keras.layers.RNN(fast.cell, return_sequences=True, return_state=True, dtype=DTYPE)
     return fast, slow
 
 
@@ -84,9 +80,7 @@ def test_outputs_and_state_are_those_of_kerass_rnn(text: str, use_bias: bool | N
     x, state = normal(BATCH, TIME, FEATURES), random_state(fast)
     expected_outputs, *expected_state = slow(x, initial_state=state)
     outputs, new_state = fast(x, state)
-    np.testing.assert_allclose(outputs, expected_outputs, rtol=1e-9, atol=1e-12)
-    for ours, theirs in zip(new_state, expected_state, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert_close([outputs, new_state], [expected_outputs, expected_state])
 
 
 @pytest.mark.parametrize("text", [*NAMED, *map(random_cell, SEEDS)])
@@ -102,26 +96,20 @@ def test_gradients_are_those_that_the_framework_finds_in_kerass_rnn(text: str, u
 
     ours = gradients(lambda x, *state: loss(*fast(x, list(state))), inputs, weights)
     theirs = gradients(of_keras, inputs, weights)
-    for side, expected in zip(ours, theirs, strict=True):
-        for gradient, value in zip(side, expected, strict=True):
-            np.testing.assert_allclose(gradient, value, rtol=1e-7, atol=1e-10)
+    assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("text", [*NAMED, *map(random_cell, SEEDS)])
 def test_a_recurrent_mask_multiplies_what_goes_into_the_products_and_nothing_else(text: str) -> None:
     fast, _ = layers_of(text)
-    mask = np.random.default_rng(3).integers(0, 2, (BATCH, UNITS)) * 2.0
+    mask = (2 * np.random.default_rng(3).integers(0, 2, (BATCH, UNITS))).astype(DTYPE)
     inputs, weights = [normal(BATCH, TIME, FEATURES), *random_state(fast)], fast.trainable_variables
     outputs, state = fast(inputs[0], inputs[1:], recurrent_mask=mask)
     expected_outputs, expected_state = reference(fast.cell, inputs[0], inputs[1:], mask)
-    np.testing.assert_allclose(outputs, expected_outputs, rtol=1e-9, atol=1e-12)
-    for ours, theirs in zip(state, expected_state, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert_close([outputs, state], [expected_outputs, expected_state])
     found = gradients(lambda x, *state: loss(*fast(x, list(state), mask)), inputs, weights)
     wanted = gradients(lambda x, *state: loss(*reference(fast.cell, x, state, mask)), inputs, weights)
-    for side, expected in zip(found, wanted, strict=True):
-        for gradient, value in zip(side, expected, strict=True):
-            np.testing.assert_allclose(gradient, value, rtol=1e-7, atol=1e-10)
+    assert_close(found, wanted)
 
 
 def test_the_mask_reaches_the_products_of_an_lstm_by_hand() -> None:
@@ -132,8 +120,7 @@ def test_the_mask_reaches_the_products_of_an_lstm_by_hand() -> None:
     i, f, g, o = np.split(x[:, 0] @ kernel + (h * mask) @ recurrent_kernel + bias, 4, axis=1)
     new = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
     outputs, state = fast(x, [h, c], mask)
-    np.testing.assert_allclose(state[1], new, rtol=1e-9)
-    np.testing.assert_allclose(outputs[:, 0], np.tanh(new) / (1 + np.exp(-o)), rtol=1e-9)
+    assert_close([state[1], outputs[:, 0]], [new, np.tanh(new) / (1 + np.exp(-o))])
 
 
 @pytest.mark.parametrize("text", ["cell:zoph-le-2017", "rnn:gru"])
@@ -143,15 +130,13 @@ def test_a_window_in_two_parts_with_the_state_handed_on_is_one_window(text: str)
     whole, end = fast(x)
     first, state = fast(x[:, :2])
     second, last = fast(x[:, 2:], state)
-    np.testing.assert_allclose(ops.concatenate([first, second], axis=1), whole, rtol=1e-9)
-    for ours, theirs in zip(last, end, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    assert_close([ops.concatenate([first, second], axis=1), last], [whole, end])
 
 
 @pytest.mark.parametrize("text", NAMED)
 def test_the_first_state_is_zeros_and_the_state_of_a_gru_is_h_alone(text: str) -> None:
     fast, _ = layers_of(text)
-    zeros = [np.zeros((BATCH, UNITS))] * (1 if text == "rnn:gru" else 2)
+    zeros = [np.zeros((BATCH, UNITS), DTYPE)] * (1 if text == "rnn:gru" else 2)
     x = normal(BATCH, TIME, FEATURES)
     outputs, state = fast(x)
     expected, expected_state = fast(x, zeros)
@@ -270,13 +255,11 @@ class TwoDeepCell(Cell):
 
 
 def test_a_users_own_cell_of_several_products_in_a_row_is_differentiated_too() -> None:
-    fast = Recurrent(TwoDeep(), UNITS, init_scale=0.9, seed=1, dtype="float64")
+    fast = Recurrent(TwoDeep(), UNITS, init_scale=0.9, seed=1, dtype=DTYPE)
     fast.build((None, None, FEATURES))
     inputs = [normal(BATCH, TIME, FEATURES), *random_state(fast)]
     weights = fast.trainable_variables
     assert len(weights) == 3
     ours = gradients(lambda x, h: loss(*fast(x, [h])), inputs, weights)
     theirs = gradients(lambda x, h: loss(*reference(fast.cell, x, [h], None)), inputs, weights)
-    for side, expected in zip(ours, theirs, strict=True):
-        for gradient, value in zip(side, expected, strict=True):
-            np.testing.assert_allclose(gradient, value, rtol=1e-7, atol=1e-10)
+    assert_close(ours, theirs)
