@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from nas.cli.common import (
     print_json,
     screen,
 )
+from nas.cli.drawing import show_space, write_drawing
 from nas.cli.layers import Line, lines_of, shapes_in_words
 from nas.cli.records import live_records, readable_experiment, record_of
 from nas.cli.tables import number
@@ -39,17 +41,31 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         "show",
         epilog=examples(
-            "nas show 7 digits-conv", "nas show conv:3x3x24@0,5x5x36@1", "nas show cell:zoph-le-2017"
+            "nas show 7 digits-conv",
+            "nas show conv:3x3x24@0,5x5x36@1",
+            "nas show cell:zoph-le-2017 --draw cell.svg",
+            "nas show digits-conv --space --draw space.png",
         ),
     )(show)
 
 
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="ARCHITECTURE|CHILD", help="The text form, or the number of a child.")
+        str,
+        typer.Argument(
+            metavar="ARCHITECTURE|CHILD",
+            help="The text form, the number of a child, or with --space an experiment.",
+        ),
     ],
     experiment: MaybeName = "",
     seed: Annotated[int | None, typer.Option(help="The child is of the search with this seed.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write its drawing to this file, .svg or .png.")
+    ] = None,
+    theme: Annotated[
+        str, typer.Option(help="Colours of the drawing, light or dark; an SVG has by itself those preferred.")
+    ] = "",
+    space: Annotated[bool, typer.Option("--space", help="Show an experiment's search space.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Shows an architecture: its layers or nodes, sizes, parameters, multiply-adds; of a child all results.
@@ -65,6 +81,9 @@ def show(
     "overrides", "log_probability", "policy_version", "result"}}
     """
     workspace = Workspace.here()
+    if space:
+        show_space(readable_experiment(what, workspace), draw, theme, as_json)
+        return
     child: dict[str, Any] | None = None
     loaded = readable_experiment(experiment, workspace) if experiment else None
     if what.isdecimal():
@@ -75,6 +94,8 @@ def show(
     else:
         architecture = parse_architecture(what)
     shape, outputs, model = _sizes(architecture, loaded, workspace)
+    if draw is not None:
+        write_drawing(architecture, shape, outputs, draw, theme)
     lines = lines_of(architecture, shape, outputs)
     if as_json:
         cost = architecture.cost(shape, outputs)

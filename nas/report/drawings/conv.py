@@ -1,0 +1,83 @@
+"""Convolutional and residual networks as layers in lanes."""
+
+from __future__ import annotations
+
+from nas.report.drawings.lanes import Row, in_lanes
+from nas.report.drawings.parts import Drawing
+from nas.spaces.conv import ConvNet
+from nas.spaces.conv_layer import Layer
+from nas.spaces.costs import same_size
+from nas.spaces.resnet import ResNet
+
+Shape = tuple[int, int, int]
+
+
+def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
+    """The layers with their links as arcs.
+
+    Bars are as wide as the layers' outputs are deep, a small rectangle shows the shape of the filters.
+    """
+    shapes = net.shapes(shape)
+    deepest = max(channels for *_, channels in (shape, *shapes.outputs))
+    rows = [Row("image", _size(shape), "image", share=shape[2] / deepest)]
+    for number, (layer, output) in enumerate(zip(net.layers, shapes.outputs, strict=True), 1):
+        rows.append(
+            Row(
+                _what(layer, net.block),
+                _size(output),
+                "conv" if layer.op == "conv" else "pool",
+                layer.inputs,
+                output[2] / deepest,
+                (layer.height, layer.width),
+                "2×2 max-pooling of all that passes" if number - 1 in net.pool_after else "",
+            )
+        )
+    head = shapes.head.shape
+    rows.append(
+        Row(
+            "average, dense, softmax",
+            f"{_size(head)} → {classes}" if classes else _size(head),
+            "head",
+            net.outputs,
+            band="2×2 max-pooling of all that passes" if len(net.layers) in net.pool_after else "",
+        )
+    )
+    links = sum(len(row.inputs) for row in rows)
+    layers = f"{len(net.layers)} layers" if len(net.layers) > 1 else "one layer"
+    return in_lanes(rows, f"Convolutional network of {layers} with {links} links: {net.text()}")
+
+
+def draw_resnet(net: ResNet, shape: Shape, classes: int | None) -> Drawing:
+    """The convolutions, with each residual block's shortcut as an arc."""
+    height, width, channels = shape
+    deepest = net.filters * 2 ** (net.stages - 1)
+    first = f"3×3 · {net.filters} filters"
+    rows = [
+        Row("image", _size(shape), "image", share=min(1.0, channels / deepest)),
+        Row(first, _size((height, width, net.filters)), "conv", (0,), net.filters / deepest, (3, 3)),
+    ]
+    for block in net.residual_blocks:
+        begin = len(rows) - 1
+        height, width = same_size(height, block.stride), same_size(width, block.stride)
+        size, share = _size((height, width, block.filters)), block.filters / deepest
+        stride = f" / {block.stride}" if block.stride > 1 else ""
+        added = " + 1×1 shortcut" if block.projection else " + shortcut"
+        rows.append(Row(f"3×3 · {block.filters}{stride}", size, "conv", (begin,), share, (3, 3)))
+        rows.append(Row(f"3×3 · {block.filters}{added}", size, "conv", (begin, begin + 1), share, (3, 3)))
+    size = f"{rows[-1].size} → {classes}" if classes else rows[-1].size
+    rows.append(Row("average, dense, softmax", size, "head", (len(rows) - 1,)))
+    return in_lanes(rows, f"Residual network of {len(net.residual_blocks)} blocks: {net.text()}")
+
+
+def _what(layer: Layer, block: int) -> str:
+    window = f"{layer.height}×{layer.width}"
+    down, right = layer.strides
+    stride = "" if layer.strides == (1, 1) else f" / {down}" if down == right else f" / {down}×{right}"
+    if layer.op != "conv":
+        return f"{window} {'max' if layer.op == 'max_pool' else 'average'}-pooling{stride}"
+    each = f"{window} · {layer.filters} filters"
+    return f"{block} × ({each}, dense)" if block > 1 else each + stride
+
+
+def _size(shape: Shape) -> str:
+    return "×".join(map(str, shape))
