@@ -79,6 +79,6 @@ class Page:
         return float(max(used[name] / limit for name, limit in limits if limit))
 
     def _leaderboard(self) -> list[dict[str, object]]:
-        table = leaderboard([self._search.record], self._search.reward, PLACES)
+        table = leaderboard([self._search.record], self._search.reward, PLACES, front=False)
         rows: list[dict[str, object]] = json.loads(table.to_json(orient="records"))
         return rows

@@ -80,7 +80,8 @@ class ChildResult:
             fraction) or `val_perplexity`, `learning_rate`, `seconds`.
         reward: what the controller learns from; the search fills it in by the experiment's rule.
         parameters, multiply_adds: size of the network (see `Cost`).
-        latency_seconds: median time of a forward pass for one example; None: it was not measured.
+        latency_seconds: median time of a forward pass for one example, on the child's device; None: it was
+            not measured.
         train_seconds: wall time inside the training loop.
         overhead_seconds: the rest of the child's wall time (start, build, compile, load).
         peak_memory_bytes: largest resident size of the child's process.

@@ -59,6 +59,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "reward": {
         "accuracy": "nas.search.rewards:AccuracyReward",
         "perplexity": "nas.search.rewards:PerplexityReward",
+        "tradeoff": "nas.search.tradeoff:TradeoffReward",
     },
 }
 

@@ -124,7 +124,10 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"evaluator__name": "trian"}, "no evaluator is named 'trian' (did you mean 'train'?)"),
         ({"space": {"name": f"{__name__}:NoSpace"}}, f"space '{__name__}:NoSpace' is no nas.spaces.Space"),
         ({"space": "conv"}, "space must hold keys and values. Received: 'conv'"),
-        ({"budget": {}}, "budget: a budget names at least one of children, rounds, hours, cost_seconds. Received: {}"),
+        (
+            {"budget": {}},
+            "budget: a budget names at least one of children, rounds, hours, cost_seconds. Received: {}",
+        ),
         ({"budget__children": 0}, "budget.children: Input should be greater than 0. Received: 0"),
         (
             {"workers__slots": 0},

@@ -26,7 +26,7 @@ from nas.cli.common import (
     screen,
 )
 from nas.cli.records import RecordFile, live_records, readable_experiment, record_of
-from nas.cli.tables import leaderboard, number, rows_as_json, show_leaderboard
+from nas.cli.tables import front_line, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError, nearest
 from nas.evaluation import Status
 from nas.search.rows import Child
@@ -39,7 +39,12 @@ WIDE_STATUS = 120
 def add_to(app: typer.Typer) -> None:
     """Adds this file's commands."""
     app.command("status", epilog=examples("nas status", "nas status digits-conv --json"))(status)
-    app.command("top", epilog=examples("nas top digits-conv", "nas top digits-conv -n 3 --json"))(top)
+    app.command(
+        "top",
+        epilog=examples(
+            "nas top digits-conv", "nas top digits-conv --pareto", "nas top digits-conv -n 3 --json"
+        ),
+    )(top)
 
 
 def status(experiment: MaybeName = "", as_json: AsJson = False) -> None:
@@ -166,22 +171,28 @@ def top(
     experiment: Name,
     size: Annotated[int, typer.Option("-n", min=1, help="Number of places.")] = 10,
     seed: Annotated[int | None, typer.Option(help="Only the search with this seed.")] = None,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Only the Pareto front of score and cost, cheapest first.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Shows the leaderboard of an experiment's search, its repeats together.
 
     Reward and score are a proxy: they rank short trainings. What the best are worth, `nas finalize` and
-    `nas evaluate` tell.
+    `nas evaluate` tell. The sign ◆ marks the Pareto front: no other child scores better at the same cost or
+    less. The cost is what the reward trades (`reward: {name: tradeoff, objective: latency, …}`), else the
+    number of parameters.
 
     JSON: {"experiment", "definition": "present" or "former", "leaderboard": [{"place", "child", "seed",
-    "reward", "score", "proxy", "parameters", "multiply_adds", "seconds", "architecture"}]}
+    "reward", "score", "proxy", "parameters", "multiply_adds", "latency_seconds", "seconds", "pareto",
+    "architecture"}]}
     """
     workspace = Workspace.here()
     loaded = readable_experiment(experiment, workspace)
     found = _found(loaded, workspace, seed)
     with ExitStack() as stack:
         records = [(file.seed, stack.enter_context(file.open())) for file, _ in found]
-        rows = leaderboard(loaded, records, size)
+        rows = leaderboard(loaded, records, size, front_only=pareto)
     present = all(is_present for _, is_present in found)
     if as_json:
         definition = "present" if present else "former"
@@ -199,6 +210,7 @@ def top(
         )
     if rows:
         show_leaderboard(screen(), loaded.name, rows)
+        typer.echo(front_line(loaded))
     else:
         typer.echo(f"No child of {loaded.name} has ended well yet.")
 

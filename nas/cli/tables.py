@@ -12,11 +12,15 @@ from rich.table import Table
 
 from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
+from nas.search.pareto import objective_of, pareto_front
 from nas.search.record import Record, best_children
 from nas.search.rows import Child
 
 LEFT_OF_ARCHITECTURE = 90
 """Columns that the rest of a leaderboard may take."""
+
+FRONT = "◆"
+"""Marks a network on the Pareto front."""
 
 _MEANING = {
     "proxy": "reward and score are a proxy: short trainings, not retrained networks",
@@ -26,7 +30,11 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class Row:
-    """One place of a leaderboard; reward, score and seconds are those of the child."""
+    """One place of a leaderboard; reward, score and seconds are those of the child.
+
+    Attributes:
+        pareto: no other child scores better at less cost (see `nas.search.pareto`).
+    """
 
     place: int
     child: int
@@ -35,11 +43,15 @@ class Row:
     score: float | None
     parameters: int
     multiply_adds: int
+    latency_seconds: float | None
     seconds: float
+    pareto: bool
     architecture: str
 
 
-def leaderboard(experiment: Experiment, records: Sequence[tuple[int, Record]], size: int) -> list[Row]:
+def leaderboard(
+    experiment: Experiment, records: Sequence[tuple[int, Record]], size: int, *, front_only: bool = False
+) -> list[Row]:
     """The best children over an experiment's searches, each architecture once (its best child).
 
     The same places as in the table of `nas.search.leaderboard`, without importing pandas.
@@ -48,14 +60,21 @@ def leaderboard(experiment: Experiment, records: Sequence[tuple[int, Record]], s
         experiment: its reward rule gives the score.
         records: of its searches, with their seeds.
         size: number of places.
+        front_only: the Pareto front instead, cheapest first.
     """
     rule = experiment.reward.make("reward")
     seeds = {id(record): seed for seed, record in records}
-    places = best_children([record for _, record in records], size)
-    return [_row(place, seeds[id(record)], child, rule) for place, (record, child) in enumerate(places, 1)]
+    opened = [record for _, record in records]
+    front = pareto_front(opened, rule)
+    best = {child.proposal.architecture for _, child in front}
+    places = front[:size] if front_only else best_children(opened, size)
+    return [
+        _row(place, seeds[id(record)], child, rule, child.proposal.architecture in best)
+        for place, (record, child) in enumerate(places, 1)
+    ]
 
 
-def _row(place: int, seed: int, child: Child, rule: Any) -> Row:
+def _row(place: int, seed: int, child: Child, rule: Any, pareto: bool) -> Row:
     result = child.result
     if result is None:
         raise ValueError(f"child {child.number} has no result")
@@ -67,7 +86,9 @@ def _row(place: int, seed: int, child: Child, rule: Any) -> Row:
         score=rule.score(result),
         parameters=result.parameters,
         multiply_adds=result.multiply_adds,
+        latency_seconds=result.latency_seconds,
         seconds=round(result.train_seconds, 3),
+        pareto=pareto,
         architecture=child.proposal.architecture.text(),
     )
 
@@ -82,11 +103,14 @@ def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
     title = f"[bold]{escape(name)}[/]\n{_MEANING[kind]}"
     table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 1))
     names = ["place", f"reward\n({kind})", f"score\n({kind})", "parameters", "multiply-\nadds"]
-    for column in [*names, "training", "child", *["seed"] * several]:
+    timed = any(row.latency_seconds is not None for row in rows)
+    for column in [*names, *["latency"] * timed, "training", "child", *["seed"] * several]:
         table.add_column(column, justify="right")
     cells = [
-        [str(row.place), number(row.reward), number(row.score), count(row.parameters)]
-        + [count(row.multiply_adds), clock(row.seconds), str(row.child)]
+        [f"{FRONT * row.pareto} {row.place}", number(row.reward), number(row.score), count(row.parameters)]
+        + [count(row.multiply_adds)]
+        + [_milliseconds(row.latency_seconds)] * timed
+        + [clock(row.seconds), str(row.child)]
         + [str(row.seed)] * several
         for row in rows
     ]
@@ -100,6 +124,16 @@ def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
     if not wide:
         for row in rows:
             console.print(f"{row.place:>6}  {row.architecture}", soft_wrap=True, markup=False)
+
+
+def front_line(experiment: Experiment) -> str:
+    """What the sign of the Pareto front means."""
+    cost = objective_of(experiment.reward.make("reward")).replace("_", "-")
+    return f"{FRONT} on the Pareto front: of all children none with as few {cost} or less scores better"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:.3g} ms"
 
 
 def number(value: float | None) -> str:

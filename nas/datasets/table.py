@@ -155,7 +155,7 @@ def _indices(file: Path, column: str, values: Any, options: Any) -> np.ndarray:
     if found.isna().any():
         row = int(found.isna().to_numpy().argmax())
         raise DataError(
-            f"'{column}' of row {row} of {file} (counted from 0) is {values.iloc[row]!r}, which is none of "
+            f"'{column}' of row {row} of {file} (counted from 0) is '{values.iloc[row]}', which is none of "
             f"its options: {', '.join(index)}"
         )
     return np.asarray(found.to_numpy(dtype=np.int64))

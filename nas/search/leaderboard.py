@@ -13,6 +13,7 @@ from nas.evaluation import Status
 from nas.experiment import Experiment
 from nas.search.folders import replaced, write_json
 from nas.search.opening import snapshot_path
+from nas.search.pareto import pareto_front
 from nas.search.record import Record, best_children
 from nas.search.search import RewardRule
 from nas.workspace import Workspace
@@ -26,12 +27,17 @@ COLUMNS = (
     "score",
     "parameters",
     "multiply_adds",
+    "latency_seconds",
     "seconds",
+    "pareto",
 )
-"""Of a leaderboard; `seconds` is the child's training time."""
+"""Of a leaderboard; `seconds` is the child's training time, `pareto` whether no other scores better at less
+cost (see `nas.search.pareto`)."""
 
 
-def leaderboard(records: Sequence[Record], reward: RewardRule, count: int = 20) -> pd.DataFrame:
+def leaderboard(
+    records: Sequence[Record], reward: RewardRule, count: int = 20, *, front: bool = True
+) -> pd.DataFrame:
     """The best architectures of one search or of its repeats, best first.
 
     The scores are those of the search: a proxy that says which networks to retrain, not how good
@@ -41,10 +47,13 @@ def leaderboard(records: Sequence[Record], reward: RewardRule, count: int = 20) 
         records: one for each seed.
         reward: the experiment's rule, which also tells the score.
         count: how many.
+        front: mark the Pareto front, for which all results are read; else that column is left out.
 
     Returns:
         A table with the columns `COLUMNS`, each architecture once.
     """
+    best = {child.proposal.architecture for _, child in (pareto_front(records, reward) if front else ())}
+    columns = [column for column in COLUMNS if front or column != "pareto"]
     rows = []
     for place, (record, child) in enumerate(best_children(records, count), start=1):
         result = child.result
@@ -60,10 +69,12 @@ def leaderboard(records: Sequence[Record], reward: RewardRule, count: int = 20) 
                 "score": reward.score(result),
                 "parameters": result.parameters,
                 "multiply_adds": result.multiply_adds,
+                "latency_seconds": result.latency_seconds,
                 "seconds": round(result.train_seconds, 3),
+                "pareto": child.proposal.architecture in best,
             }
         )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def curve(record: Record) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Self
@@ -281,6 +281,11 @@ class Record:
             "ORDER BY reward DESC, number",
             (count,),
         )
+
+    def successes(self) -> Iterator[tuple[int, ChildResult]]:
+        """Number and result of every successful child, without the rest of its row: for what reads all."""
+        for row in self._rows("SELECT number, result FROM children WHERE status = 'ok' ORDER BY number"):
+            yield row["number"], ChildResult.from_json(json.loads(row["result"]))
 
     def twins_before(self, child: Child) -> list[Child]:
         """Earlier children with the same architecture and overrides, in the order of their numbers."""

@@ -194,7 +194,7 @@ def test_a_search_without_a_terminal_says_why_nothing_runs(
 
 def test_a_narrow_terminal_shows_architectures_unbroken_below_the_table() -> None:
     net = "conv:" + ",".join(f"3x3x8@{number}" for number in range(12))
-    row = Row(1, 0, 7, 0.5, 0.8, 1000, 2000, 1.0, net)
+    row = Row(1, 0, 7, 0.5, 0.8, 1000, 2000, None, 1.0, True, net)
     narrow, wide = io.StringIO(), io.StringIO()
     show_leaderboard(Console(file=narrow, width=80), "tiny", [row])
     show_leaderboard(Console(file=wide, width=300), "tiny", [row])
