@@ -34,6 +34,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "reinforce": "nas.controllers.reinforce:Reinforce",
         "ppo": "nas.controllers.ppo:Ppo",
         "evolution": "nas.controllers.evolution:Evolution",
+        "predictor": "nas.controllers.predictor:Predictor",
         "random": "nas.controllers.random:RandomController",
         "list": "nas.controllers.listed:ListController",
     },

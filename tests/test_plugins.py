@@ -66,6 +66,7 @@ NO_CLASS = 3
         ("controller", "random"),
         ("controller", "evolution"),
         ("controller", "ppo"),
+        ("controller", "predictor"),
         ("controller", "reinforce"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nas.controllers.evolution import Evolution
 from nas.controllers.ppo import Ppo
+from nas.controllers.predictor import Predictor
 from nas.controllers.random import RandomController
 from nas.controllers.reinforce import Reinforce
 from nas.spaces import Space
@@ -58,3 +59,13 @@ class TestEvolution(ControllerContract):
 class TestEvolutionAsInThePaper(ControllerContract):
     def make_controller(self, space: Space, seed: int) -> Evolution:
         return Evolution(space, seed=seed)
+
+
+class TestPredictor(ControllerContract):
+    def make_controller(self, space: Space, seed: int) -> Predictor:
+        return Predictor(space, seed=seed, random=6, candidates=10, mutations=10)
+
+
+class TestPredictorThatForgets(ControllerContract):
+    def make_controller(self, space: Space, seed: int) -> Predictor:
+        return Predictor(space, seed=seed, random=2, candidates=3, mutations=0, memory=7)
