@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from keras import ops
 
 from nas.errors import InputError
 from nas.networks import Cell, Recurrent, cell_layer, register_cell
-from nas.networks.tape import Tape, Value
+from nas.networks.tape import Product, Tape, Value
 from nas.spaces import parse_architecture
 from nas.spaces.cell import CellSpace
 from nas.testing.spaces import sample_tokens
@@ -59,9 +63,7 @@ def reference(cell: Cell, sequence: Any, state: Sequence[Any], mask: Any) -> tup
     return ops.stack(outputs, axis=1), state
 
 
-def products_of(cell: Cell) -> list[Any]:
-    from nas.networks.tape import Product
-
+def products_of(cell: Cell) -> list[Product]:
     return [Product(weight, bias) for weight, bias in cell.products()]
 
 
@@ -252,6 +254,16 @@ class TwoDeepCell(Cell):
     def step(self, tape: Tape, x: Value, states: Sequence[Value], mask: Any) -> list[Value]:
         first = tape.activate("tanh", tape.combine("add", x, tape.product(tape.scale(states[0], mask))))
         return [tape.activate("sin", tape.subtract(tape.product(first), states[0]))]
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="these tests run on JAX already")
+def test_the_layer_computes_the_same_on_jax() -> None:
+    wanted = "(framework or mask_multiplies) and (zoph or gru or several) and not False"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", wanted]
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def test_a_users_own_cell_of_several_products_in_a_row_is_differentiated_too() -> None:
