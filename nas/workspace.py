@@ -26,6 +26,11 @@ class Workspace:
         return self.root / "experiments"
 
     @property
+    def tables(self) -> Path:
+        """Descriptions of tables of trained networks, and the settings that are compared on them."""
+        return self.root / "tables"
+
+    @property
     def raw(self) -> Path:
         """Downloads, as they came."""
         return self.root / "data" / "raw"

@@ -67,6 +67,33 @@ def _band(panel: Axes, name: str, curves: Sequence[pd.DataFrame], column: str, c
         )
 
 
+def best_so_far(seconds: np.ndarray, means: Mapping[str, np.ndarray], column: str) -> str:
+    """The mean answer of many searches over the seconds that they were given.
+
+    Args:
+        seconds: with shape `(points,)`.
+        means: of each configuration by the name to show, shaped like them; what isn't a number is left out.
+        column: what is measured.
+    """
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    panel = figure.subplots()
+    for place, (name, values) in enumerate(means.items()):
+        style = ("-", "--", ":")[place // len(COLOURS) % 3]
+        panel.plot(
+            seconds, values, style, color=COLOURS[place % len(COLOURS)], label=name.replace("$", r"\$")
+        )
+    shown = [values[len(values) // 8 :] for values in means.values()]
+    low = min((float(np.nanmin(values)) for values in shown if np.isfinite(values).any()), default=0.0)
+    high = max((float(np.nanmax(values)) for values in shown if np.isfinite(values).any()), default=1.0)
+    margin = 0.05 * (high - low) or 0.5  # the first answers of all would hide what follows
+    panel.set_ylim(low - margin, high + margin)
+    panel.set_xlabel("seconds of queries")
+    panel.set_ylabel(f"{column} of the best so far, mean")
+    panel.grid(alpha=0.25)
+    panel.legend(fontsize=8)
+    return _svg(figure)
+
+
 def confusion_matrix(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> str:
     """Test images by true class (rows) and predicted class (columns), darker = larger part of the row."""
     counts = np.asarray(confusion, float)

@@ -43,6 +43,7 @@ class Compared:
         configurations: settings by what they are called, in the order in which they were asked for.
         runs: for each of them the runs in the order of the seeds.
         seeds: one for each run.
+        keys: names of all that defines the runs of each configuration.
         budgets: in seconds, ascending.
         computed: how many of the runs were not there before.
     """
@@ -51,6 +52,7 @@ class Compared:
     rewards: np.ndarray
     configurations: Mapping[str, Configuration]
     runs: Mapping[str, Sequence[Run]]
+    keys: Mapping[str, str]
     seeds: Sequence[int]
     budgets: Sequence[float]
     computed: int
@@ -107,6 +109,7 @@ def compare(
         rewards=_rewards(comparison, results),
         configurations=configurations,
         runs={name: [own[seed] for seed in seeds] for name, own in found.items()},
+        keys=keys,
         seeds=tuple(seeds),
         budgets=tuple(sorted(budgets)),
         computed=len(seeds) * len(found) - before,

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from nas import plugins
 from nas.controllers.controller import Controller
@@ -51,6 +59,7 @@ class Comparison(BaseModel):
         space: the search space; without one, that of all combinations of the table's options.
         reward: the rule that makes a reward of a result; without one, what the table measured.
         controllers: settings by name; `name` is the controller's, where it differs.
+        budget_seconds: the budgets that the table's protocol names.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +70,7 @@ class Comparison(BaseModel):
     space: Part | None = None
     reward: Part = Part.model_validate({"name": "accuracy", "power": 1.0, "window": 1})
     controllers: dict[str, Configuration] = {}
+    budget_seconds: tuple[PositiveFloat, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

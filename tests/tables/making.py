@@ -84,7 +84,7 @@ def write_comparison(root: Path, name: str = "small", **changes: Any) -> Path:
     write_table(root / "small.csv")
     path = root / "tables" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(yaml.safe_dump({**COMPARISON, **changes}))
+    path.write_text(yaml.safe_dump({**COMPARISON, **changes}, sort_keys=False))
     return path
 
 
