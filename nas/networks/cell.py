@@ -78,7 +78,9 @@ class Cell(keras.layers.Layer):  # type: ignore[misc]
 
     @abstractmethod
     def step(self, tape: Tape, x: Value, states: Sequence[Value], mask: Tensor | None) -> list[Value]:
-        """One time step.
+        """One time step, in the operations of `tape` alone, which has the matrices of `products`.
+
+        What isn't computed by the tape gets no gradient: a step uses no other weights.
 
         Args:
             tape: the operations.
