@@ -68,6 +68,7 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
             history=tuple(run.history),
             parameters=run.parameters,
             multiply_adds=run.multiply_adds,
+            latency_seconds=run.latency_seconds,
             train_seconds=run.train_seconds,
             overhead_seconds=max(0.0, here - run.train_seconds),
             stopped_early=run.stopped_early,

@@ -15,6 +15,7 @@ from nas.training.epochs import StopAtOnce, check_finite, steps_per_execution, t
 from nas.training.image_input import ImageInput, Trainee
 from nas.training.image_recipe import ImageRecipe
 from nas.training.image_serving import serving_model, whitening
+from nas.training.latency import seconds_per_example
 from nas.training.run import Run
 from nas.training.saving import save_model
 
@@ -49,6 +50,8 @@ def train(run: Run) -> None:
         )
         training = _Training(run, prepared, network)
         training.fit()
+        if recipe.latency_examples:
+            run.latency_seconds = seconds_per_example(network, shape, recipe.latency_examples)
     if run.folder is not None:
         path = save_model(serving_model(network, prepared, recipe), run.folder / "model.keras")
         run.files["model"] = str(path)

@@ -64,6 +64,8 @@ class ImageRecipe(Recipe):
         stop_hopeless: stop a child whose best validation accuracy so far is under the median that
             its elders had at the same epoch (the median rule of Vizier, Golovin et al. 2017, §3.2).
         grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
+        latency_examples: measure the trained network's latency with so many examples at a time (see
+            `nas.training.latency`), for a reward that trades it; 0: not at all.
     """
 
     trainer: ClassVar[str] = "nas.training.image:train"
@@ -89,10 +91,11 @@ class ImageRecipe(Recipe):
     train_examples: int | None = None
     stop_hopeless: bool = False
     grace_epochs: int = 5
+    latency_examples: int = 0
 
     def __post_init__(self) -> None:
         self._whole("epochs", "batch_size")
-        self._whole("grace_epochs", least=0)
+        self._whole("grace_epochs", "latency_examples", least=0)
         if self.train_examples is not None:
             self._whole("train_examples")
         if self.steps_per_execution != "auto":

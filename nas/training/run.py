@@ -34,6 +34,7 @@ class Run:
         device: the slot, as `nas.training.device.prepare` was given it.
         history: one mapping for each finished epoch.
         parameters, multiply_adds: size of the network.
+        latency_seconds: of a forward pass for one example, where the recipe asks for it.
         train_seconds: wall time of the training loop, that of an interrupted run included.
         stopped_early: the recipe's rule stopped it.
         files: what it left behind, by what it is (`model`).
@@ -49,6 +50,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
     parameters: int = 0
     multiply_adds: int = 0
+    latency_seconds: float | None = None
     train_seconds: float = 0.0
     stopped_early: bool = False
     files: dict[str, str] = field(default_factory=dict)
