@@ -33,8 +33,8 @@ setup: .venv/ready
 	@echo "Ready. For the commands nas, dvc, mlflow and prefect: . .venv/bin/activate"
 
 demo: setup
-	@echo "Searching networks for handwritten digits: dvc repro runs prepare → search → finalize → evaluate → report"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@echo "Searching networks for handwritten digits: dvc repro report@digits-conv runs prepare → search → finalize → evaluate → report"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro report@digits-conv
 	@$(BIN)/nas summary digits-conv
 
 test: setup check

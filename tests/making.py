@@ -31,6 +31,14 @@ TINY: dict[str, Any] = {
     "seed": 7,
 }
 
+TINY_LANGUAGE: dict[str, Any] = {
+    **TINY,
+    "data": {"source": "pydoc", "vocabulary": 100},
+    "space": {"name": "cell", "base": 2},
+    "recipe": {"name": "language", "epochs": 1, "units": 4, "train_tokens": 400, "window": 10},
+    "reward": {"name": "perplexity"},
+}
+
 
 def write_experiment(folder: Path, name: str = "tiny", **changes: Any) -> Path:
     """Writes TINY with `changes` (dotted keys as `recipe__epochs`) as `folder/experiments/name.yaml`."""

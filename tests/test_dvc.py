@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from nas.search.record import Record
-from tests.making import TINY
+from tests.making import TINY, TINY_LANGUAGE
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -27,6 +27,13 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
         "beside": "digits-random",
     },
     "digits-random": {**TINY, "controller": {"name": "random"}},
+    "pydoc-cell": {
+        **TINY_LANGUAGE,
+        "evaluator": {"name": "train", "trainer": "tests.final.fakes:train_finals_only"},
+        "final": {"top": 1, "recipe": {"epochs": 1}, "baseline": "rnn:gru"},
+        "beside": "pydoc-random",
+    },
+    "pydoc-random": {**TINY_LANGUAGE, "controller": {"name": "random"}},
 }
 ONLY_SEARCH = "search@digits-conv"
 
@@ -145,8 +152,11 @@ DECIDES = {
         "nas/datasets/prepared/images.py",
         "nas/datasets/prepared/text.py",
         "nas/datasets/streams.py",
+        "nas/networks/language.py",
         "nas/training/child.py",
         "nas/training/image_serving.py",
+        "nas/training/language_serving.py",
+        "nas/training/measured.py",
         "nas/workers/process.py",
         "nas/final/apart.py",
         "nas/final/evaluate.py",
@@ -181,6 +191,8 @@ def test_one_command_makes_everything_and_a_second_one_nothing(project: Path) ->
         "models/digits-conv/model.keras",
         "models/digits-conv/saved_model/saved_model.pb",
         "reports/digits-conv/page/index.html",
+        "models/pydoc-cell/saved_model/saved_model.pb",
+        "reports/pydoc-cell/page/index.html",
     ):
         assert (project / "data" / output).is_file(), output
     again = dvc(project, "repro")
@@ -196,12 +208,16 @@ def test_metrics_and_plots_show_searches_and_test(project: Path) -> None:
     assert searched["children"] == 8
     assert 0 <= tested["test_accuracy"] <= 1
     assert tested["test_touches"] == 1
+    language = shown["data/reports/pydoc-cell/evaluation/metrics.json"]["data"]
+    assert 1 < language["test_perplexity_low"] < language["test_perplexity"]
+    assert language["baseline_test_perplexity"] > 1
     page = Path(dvc(project, "plots", "show").strip().splitlines()[-1].removeprefix("file://"))
     text = page.read_text()
     for title in (
         "Mean reward by round",
         "Mean reward of digits-conv beside random search",
         "Test images by class",
+        "Test perplexity of words by their rank in the training text",
     ):
         assert title in text
 

@@ -71,6 +71,7 @@ class ImageRecipe(Recipe):
     trainer: ClassVar[str] = "nas.training.image:train"
     tester: ClassVar[str] = "nas.training.image_serving:measure"
     exporter: ClassVar[str] = "nas.training.image_export:export"
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "accuracy", "val_loss", "val_accuracy")
     watched: ClassVar[str] = "val_accuracy"
 
     epochs: int = 50

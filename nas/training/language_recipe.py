@@ -66,6 +66,13 @@ class LanguageRecipe(Recipe):
     trainer: ClassVar[str] = "nas.training.language:train"
     tester: ClassVar[str] = "nas.training.language_serving:measure"
     exporter: ClassVar[str] = "nas.training.language_export:export"
+    metrics: ClassVar[tuple[str, ...]] = (
+        "loss",
+        "perplexity",
+        "val_loss",
+        "val_perplexity",
+        "val_bits_per_character",
+    )
     watched: ClassVar[str] = "val_perplexity"
     lower_is_better: ClassVar[bool] = True
 

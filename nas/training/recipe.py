@@ -28,13 +28,15 @@ class Recipe(ABC):
         tester: `measure(model, data, split) -> Measured as JSON`; see `nas.training.measured.Measured`.
         exporter: `export(model, data, folder) -> JSON`: writes a trained model for others into `folder`
             and says what was written, by format, e.g. `{"keras": "model.keras", "saved_model": …}`.
-        watched: the metric of the history that the median rule compares.
+        metrics: names of what a child may record for each epoch, and a reward may read.
+        watched: the one of `metrics` that the median rule compares.
         lower_is_better: whether less of `watched` is better.
     """
 
     trainer: ClassVar[str]
     tester: ClassVar[str]
     exporter: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
     watched: ClassVar[str]
     lower_is_better: ClassVar[bool] = False
 
@@ -100,6 +102,7 @@ class Recipe(ABC):
             or value >= below
         ):
             raise InputError(f"{name} must be a number {allowed}. Received: {value!r}")
+        object.__setattr__(self, name, float(value))  # Keras takes no whole number for a learning rate
 
     def _truth(self, *names: str) -> None:
         for name in names:
