@@ -94,8 +94,10 @@ def compare(
     loaded = load_comparison(_path(table, workspace))
     names = [word.strip() for word in controllers.split(",") if word.strip()] or list(loaded.controllers)
     budgets = budget_seconds or list(loaded.budget_seconds)
-    if not budgets or not all(0 < budget < math.inf for budget in budgets):
-        raise InputError(f"--budget-seconds must be above 0. Received: {budgets or 'none'}")
+    if not budgets:
+        raise InputError(f"'{loaded.name}' names no budget_seconds: say how many by --budget-seconds")
+    if not all(0 < budget < math.inf for budget in budgets):
+        raise InputError(f"--budget-seconds must be above 0. Received: {budgets}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     console = Console(stderr=True) if as_json else screen()
     with _bars(console) as told:

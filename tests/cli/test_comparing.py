@@ -78,6 +78,6 @@ def test_a_budget_must_be_named_somewhere(nas: Nas, workspace: Workspace):
     path = write_comparison(workspace.root)
     ended = nas("compare", "small", *SMALL)
     assert ended.code == 2
-    assert "Received: none" in ended.err
+    assert "say how many by --budget-seconds" in ended.err
     path.write_text(path.read_text() + yaml.safe_dump({"budget_seconds": [300]}))
     assert nas("compare", "small", "--controllers", "random", *SMALL).code == 0

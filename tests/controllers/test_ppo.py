@@ -39,8 +39,10 @@ def test_the_first_step_is_that_of_reinforce():
     options = {"seed": 1, "units": 6, "layers": 1, "entropy_weight": 0.01, "init_scale": 0.5}
     ppo, reinforce = Ppo(space, **options), Reinforce(space, **options)
     pairs = results(ppo.propose(6))
-    for name, array in reinforce.gradient(pairs)[0].items():
-        np.testing.assert_allclose(ppo.gradient(pairs)[0][name], array, rtol=1e-9, atol=1e-15)
+    gradient, expected = ppo.gradient(pairs)[0], reinforce.gradient(pairs)[0]
+    for name, array in expected.items():
+        np.testing.assert_allclose(gradient[name], array, rtol=1e-9, atol=1e-15)
+        assert array.any(), f"{name} has no gradient at all"
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
