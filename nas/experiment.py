@@ -286,7 +286,14 @@ def _check_recipe(experiment: Experiment) -> None:
                 f"the key 'recipe' is missing: the evaluator '{experiment.evaluator.name}' trains children"
             )
         return
-    experiment.built_recipe()
+    recipe = experiment.built_recipe()
+    metric, known = getattr(experiment.reward.make("reward"), "metric", None), getattr(recipe, "metrics", ())
+    if metric is not None and known and metric not in known:
+        raise InputError(
+            f"the reward '{experiment.reward.name}' reads {metric}, which the recipe "
+            f"'{experiment.recipe.name}' doesn't measure ({', '.join(known)}): name another reward, as "
+            "reward: {name: perplexity} for a language model"
+        )
     experiment.built_recipe(experiment.final.recipe)
     for field, values in experiment.final.grid.items():
         for value in values:

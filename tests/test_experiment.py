@@ -283,3 +283,9 @@ def test_a_repetition_is_the_search_with_that_seed(tmp_path: Path) -> None:
     assert loaded(tmp_path).seeds == (7,)
     assert digest_of(repeated.with_seed(8)) == digest_of(loaded(tmp_path, seed=8))
     assert repeated.with_seed(8).seeds == (8,)
+
+
+def test_a_reward_that_reads_what_the_recipe_does_not_measure_is_refused(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path)
+    with pytest.raises(InputError, match="the reward 'accuracy' reads val_accuracy, which the recipe 'language'"):
+        load(path, {"recipe": {"name": "language"}, "space": {"name": "cell"}, "data": {"source": "pydoc"}})
