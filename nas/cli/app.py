@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import nas
-from nas.cli import comparing, data, doctor, reading, running, searching, showing, summary
+from nas.cli import comparing, data, doctor, reading, reporting, running, searching, showing, summary
 from nas.cli.output import outlive_reader
 from nas.errors import InputError, NasError, TemporaryError
 from nas.workspace import Workspace
@@ -50,7 +50,7 @@ def options(
     """The options that stand before a command's name."""
 
 
-for part in (data, searching, reading, showing, running, comparing, summary, doctor):
+for part in (data, searching, reading, showing, running, reporting, comparing, summary, doctor):
     part.add_to(app)
 
 

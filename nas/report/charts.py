@@ -1,70 +1,199 @@
-"""Pictures of a search as SVG texts; the same values give the same text."""
+"""Curves of a search as SVG files, for where no page is; the same values give the same text."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-COLOURS = ("#1f5fbf", "#d9730d", "#3a8f4d", "#8a4fbf")
-"""Of the searches in a picture, in their order."""
+from nas.evaluation import Status
+from nas.report.curves import band_of, cost, front_of, rewards_of, shares_of, statistics_of
+from nas.report.drawings.styles import LIGHT, LINKS
+from nas.report.subject import Subject
+from nas.search.pareto import objective_of
+from nas.search.rows import Child
+
+COLOURS = tuple(LIGHT[f"link{number}"] for number in range(LINKS))
+GREY, FAILED = LIGHT["soft"], LIGHT["link5"]
+STATUSES: Mapping[str, str] = {
+    Status.OK: COLOURS[0],
+    Status.DIVERGED: COLOURS[1],
+    Status.CRASHED: FAILED,
+    Status.OUT_OF_MEMORY: COLOURS[3],
+    Status.TIMEOUT: COLOURS[7],
+    Status.LOST: GREY,
+}
+"""The colour of each end; the page's script has the same."""
+
+MANY = 2000
+"""With more points than that a picture holds them as pixels, not one by one."""
 
 LABELLED_CLASSES = 20
 """A confusion matrix of more classes has neither names nor numbers: they would not be legible."""
 
 
-def reward_curves(searches: Mapping[str, Sequence[pd.DataFrame]]) -> str:
-    """Mean reward of each round and best reward so far, over the number of children.
-
-    A line is the mean over a search's repeats, a band reaches from their lowest to their highest.
-
-    Args:
-        searches: for each search, by the name to show, the curves of its repeats (see
-            `nas.search.leaderboard.curve`); those without rows are left out.
-    """
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for panel, column, title in zip(
-        axes,
-        ("reward/mean", "reward/best_so_far"),
-        ("mean reward of a round", "best reward so far"),
-        strict=True,
-    ):
-        for place, (name, curves) in enumerate(searches.items()):
-            _band(panel, name, [curve for curve in curves if len(curve)], column, COLOURS[place % 4])
-        panel.set_title(title, fontsize=10)
-        panel.set_xlabel("children")
-        panel.grid(alpha=0.25)
-    if axes[0].lines:
-        axes[0].legend(fontsize=8)
+def rewards(subject: Subject) -> str:
+    """Reward of every child, with running mean, best so far and the band of the search beside it."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    band = band_of(subject.beside, _longest(subject)) if subject.beside else None
+    if band is not None and subject.beside is not None:
+        name = _plain(subject.beside.experiment.name)
+        axes.fill_between(
+            band.low.children, band.low.values, band.high.values, color=GREY, alpha=0.25, linewidth=0
+        )
+        axes.plot(
+            band.best.children, band.best.values, color=GREY, linestyle="--", label=f"{name}: best so far"
+        )
+        axes.plot([], [], color=GREY, alpha=0.4, linewidth=8, label=f"{name}: middle 80 %")
+    done = [child for _, child in subject.children() if child.result is not None]
+    _points(axes, done, [child.number + 1 for child in done], [child.reward for child in done])
+    for place, searched in enumerate(subject.searches):
+        found = rewards_of(searched)
+        label = f"mean of the last {found.window}" if place == 0 else None
+        axes.plot(found.mean.children, found.mean.values, color=COLOURS[1], linewidth=2, label=label)
+        label = "best so far" if place == 0 else None
+        axes.step(
+            found.best.children, found.best.values, color=COLOURS[2], where="post", linewidth=2, label=label
+        )
+    axes.set_xlabel("children")
+    axes.set_ylabel("reward (proxy)")
+    axes.grid(alpha=0.25)
+    if done:
+        axes.legend(fontsize=8)
     return _svg(figure)
 
 
-def _band(panel: Axes, name: str, curves: Sequence[pd.DataFrame], column: str, colour: str) -> None:
-    if not curves:
-        return
-    together = pd.concat(curves).groupby("children")[column].agg(["mean", "min", "max"])
-    children = together.index.to_numpy()
-    marker = "o" if len(together) == 1 else ""
-    panel.plot(
-        children, together["mean"].to_numpy(), color=colour, marker=marker, label=name.replace("$", r"\$")
-    )
-    if len(curves) > 1:
-        panel.fill_between(
-            children,
-            together["min"].to_numpy(),
-            together["max"].to_numpy(),
+def statistics(subject: Subject) -> str:
+    """What the controller told of its updates, each in a small panel; empty if it told nothing else."""
+    told = [statistics_of(searched) for searched in subject.searches]
+    names = [name for name in sorted({name for each in told for name in each}) if "reward" not in name]
+    if not names:
+        return ""
+    rows = -(-len(names) // 2)
+    figure = Figure(figsize=(8, 2.2 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).flat
+    for panel, name in zip_longest(panels, names):
+        if name is None:
+            panel.axis("off")
+            continue
+        for place, each in enumerate(told):
+            if name in each:
+                panel.plot(each[name].children, each[name].values, color=COLOURS[place % len(COLOURS)])
+        panel.set_title(_plain(name), fontsize=10)
+        panel.grid(alpha=0.25)
+    return _svg(figure)
+
+
+def tradeoff(subject: Subject) -> str:
+    """Score against cost of every child, with the Pareto front."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    known = [
+        (child, price, score, place)
+        for place, child in subject.children()
+        if child.result is not None
+        and (price := cost(subject, child.result)) is not None
+        and (score := subject.score(child)) is not None
+    ]
+    _points(axes, [one[0] for one in known], [one[1] for one in known], [one[2] for one in known])
+    numbers = {(place, child.number) for place, child in front_of(subject)}
+    front = [one[1:] for one in known if (one[3], one[0].number) in numbers]
+    if front:
+        axes.set_xscale("log")
+        prices, scores, _ = zip(*sorted(front), strict=True)
+        axes.step(prices, scores, "o-", where="post", color=COLOURS[1], markersize=5, label="Pareto front")
+        axes.legend(fontsize=8)
+    axes.set_xlabel(objective_of(subject.rule).replace("_", "-"))
+    axes.set_ylabel(f"{subject.rule.metric} (proxy)".replace("_", " "))
+    axes.grid(alpha=0.25, which="both")
+    return _svg(figure)
+
+
+def choices(subject: Subject) -> str:
+    """Which options were chosen over time, a panel for each kind of decision; empty if none was sampled."""
+    kinds = [one for one in shares_of(subject) if one.decision.startswith("all: ")]
+    if not kinds:
+        return ""
+    rows = -(-len(kinds) // 2)
+    figure = Figure(figsize=(8, 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).flat
+    last = _longest(subject)
+    for panel, one in zip_longest(panels, kinds):
+        if one is None:
+            panel.axis("off")
+            continue
+        widths = np.diff([*one.first, last])
+        below = np.zeros(len(one.first))
+        for place, option in enumerate(one.options):
+            parts = np.array([window[place] for window in one.windows])
+            colour = COLOURS[place % len(COLOURS)]
+            panel.bar(one.first, parts, widths, below, align="edge", color=colour, label=_plain(option))
+            below += parts
+        panel.set_title(_plain(one.decision), fontsize=10)
+        panel.set_ylim(0, 1)
+        panel.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
+    return _svg(figure)
+
+
+def timeline(subject: Subject) -> str:
+    """When each child ran where, failures in colour; empty if none is known to have run on a slot."""
+    spans: dict[str, list[tuple[float, float, str]]] = {}
+    for place, child in subject.children():
+        if child.started_at is None or child.finished_at is None or child.slot is None:
+            continue
+        searched = subject.searches[place]
+        name = child.slot + (f", seed {searched.seed}" if len(subject.searches) > 1 else "")
+        begun = child.started_at - searched.rounds[0].sampled_at
+        spans.setdefault(name, []).append((begun / 60, child.finished_at - child.started_at, child.status))
+    if not spans:
+        return ""
+    names = sorted(spans, reverse=True)
+    figure = Figure(figsize=(8, 0.9 + 0.3 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    seen = sorted({status for each in spans.values() for *_, status in each}, key=list(STATUSES).index)
+    for row, name in enumerate(names):
+        for status in seen:
+            bars = [(begun, seconds / 60) for begun, seconds, how in spans[name] if how == status]
+            axes.broken_barh(bars, (row - 0.38, 0.76), facecolors=STATUSES[status], edgecolor="white", lw=0.3)
+    for status in seen:
+        axes.plot([], [], color=STATUSES[status], linewidth=6, label=status.replace("_", " "))
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_xlabel("minutes since the search began")
+    axes.legend(fontsize=8, ncols=len(seen), loc="lower left", bbox_to_anchor=(0, 1))
+    return _svg(figure)
+
+
+def _points(axes: Axes, children: Sequence[Child], xs: Sequence[float], ys: Sequence[float]) -> None:
+    """One point for each child, failures in red; very many are a picture within the picture."""
+    many = len(children) > MANY
+    for failed, colour in ((False, COLOURS[0]), (True, FAILED)):
+        places = [place for place, child in enumerate(children) if (child.status != "ok") is failed]
+        axes.scatter(
+            [xs[place] for place in places],
+            [ys[place] for place in places],
+            s=3 if many else 10,
             color=colour,
-            alpha=0.18,
-            linewidth=0,
+            alpha=0.35 if many else 0.6,
+            linewidths=0,
+            rasterized=many,
         )
+
+
+def _longest(subject: Subject) -> int:
+    return max((len(searched.children) for searched in subject.searches), default=0)
+
+
+def _plain(text: str) -> str:
+    """A text in which matplotlib sees no formula."""
+    return text.replace("$", r"\$").replace("_", " ")
 
 
 def best_so_far(seconds: np.ndarray, means: Mapping[str, np.ndarray], column: str) -> str:

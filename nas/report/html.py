@@ -1,49 +1,79 @@
-"""Pieces of a plain HTML page. Everything that is handed in is shown as text, never as markup."""
+"""Pieces of an HTML page. Everything that is handed in as text is shown as text, never as markup."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib.resources import files
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1f24;
-  max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
-h1 { margin-bottom: 0 } h2 { margin-top: 2.2rem; border-bottom: 1px solid #d5dae1 }
-table { border-collapse: collapse; font-size: 14px; display: block; overflow-x: auto }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #e5e9ee; text-align: left; white-space: nowrap }
-td.number { text-align: right; font-variant-numeric: tabular-nums }
-code, pre { font: 13px/1.5 ui-monospace, monospace; background: #f4f6f8; overflow-wrap: anywhere }
-pre { padding: .7rem; overflow-x: auto } img { max-width: 100% } .note { color: #57606a }
-"""
+SCRIPTS = ("unpack.js", "chart.js", "curves.js", "child.js", "table.js", "main.js")
+"""In the order in which they follow each other in the page's one script."""
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page: one file that loads nothing from elsewhere."""
+def page(title: str, body: Iterable[str], *, style: str, packed: str, refresh: int = 0) -> str:
+    """A whole page: one file that loads nothing from elsewhere, and whose policy forbids it to.
+
+    Args:
+        title: of the window.
+        body: markup.
+        style: CSS beside the page's own.
+        packed: data for the script (see `nas.report.columns.packed`).
+        refresh: seconds after which the page looks for a newer one; 0: never.
+    """
+    script = "\n".join(_file(name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
     return "\n".join(
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>",
-            *parts,
-            "</body></html>",
+            '<meta name="color-scheme" content="light dark">',
+            f"<title>{escape(title)}</title><style>{style}{_file('page.css')}</style></head>",
+            f'<body data-refresh="{refresh}">',
+            *body,
+            f'<script type="application/octet-stream" id="data">{packed}</script>',
+            f"<script>{script}</script></body></html>",
             "",
         ]
     )
 
 
+def _file(name: str) -> str:
+    return (files("nas.report") / "web" / name).read_text(encoding="utf-8")
+
+
 def element(tag: str, text: str, kind: str = "") -> str:
     """One element with `text` in it, e.g. a paragraph; `kind` is its class."""
-    attribute = f' class="{escape(kind)}"' if kind else ""
-    return f"<{tag}{attribute}>{escape(text)}</{tag}>"
+    return around(tag, [escape(text)], kind)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table; numbers stand to the right, None is a dash."""
-    head = "".join(element("th", column) for column in columns)
-    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+def around(tag: str, markup: Iterable[str], kind: str = "", **attributes: str) -> str:
+    """One element around markup; of an attribute's name `_` stands for `-`."""
+    named = {"class": kind, **{name.replace("_", "-"): value for name, value in attributes.items()}}
+    written = "".join(f' {name}="{escape(value)}"' for name, value in named.items() if value)
+    return f"<{tag}{written}>{''.join(markup)}</{tag}>"
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """A table that can be scrolled sideways; numbers stand to the right, None is a dash.
+
+    Without column names the first cell of each row is its name. `caption` says in words what is listed.
+    """
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    begin = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""
+    body = "".join(f"<tr>{_row(row, named=not begin)}</tr>" for row in rows)
+    above = element("caption", caption) if caption else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption or "table")}">'
+        f"<table>{above}{begin}<tbody>{body}</tbody></table></div>"
+    )
 
 
 def picture(svg: str, what: str) -> str:
@@ -52,9 +82,23 @@ def picture(svg: str, what: str) -> str:
     return f'<p><img src="data:image/svg+xml;base64,{data}" alt="{escape(what)}"></p>'
 
 
+def folded(title: str, markup: Iterable[str]) -> str:
+    """What is shown only when it is asked for."""
+    return around("details", [element("summary", title), *markup])
+
+
+def _row(row: Sequence[object], *, named: bool) -> str:
+    cells = [_cell(value) for value in row]
+    if named and row:
+        cells[0] = f'<th scope="row">{escape(str(row[0]))}</th>'
+    return "".join(cells)
+
+
 def _cell(value: object) -> str:
     if value is None:
         return element("td", "–")
+    if isinstance(value, bool):
+        return element("td", "yes" if value else "")
     if isinstance(value, float):
         return element("td", f"{value:.4f}", "number")
     if isinstance(value, int):

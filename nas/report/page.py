@@ -1,286 +1,190 @@
-"""The page of an experiment: what it found, what it is worth, what it cost and how to repeat it."""
+"""The page of one experiment, or of several side by side: one file that opens anywhere, without a network."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.errors import InputError
-from nas.experiment import Experiment, fingerprint, load
-from nas.report import charts
-from nas.report.html import element, page, picture, table
+from nas.experiment import Experiment
+from nas.report import curves, sections
+from nas.report.columns import columns_of, packed
+from nas.report.drawings.styles import rules, variables
+from nas.report.html import around, element, page
+from nas.report.subject import FindExperiment, FindRecord, Subject, gather
 from nas.search.folders import replaced
-from nas.search.leaderboard import curve, leaderboard
-from nas.search.opening import read_record
-from nas.search.record import Record
+from nas.search.pareto import objective_of
 from nas.workspace import Workspace
 
-STAGES = ("search", "finalize", "evaluate")
+TOGETHER = "+"
+"""Between the names of experiments that have one page; no name has it."""
 
 
-def write(experiment: Experiment, workspace: Workspace) -> Path:
-    """Writes the experiment's page and returns its path, `…/page/index.html`.
+def write(
+    experiments: Experiment | Sequence[Experiment],
+    workspace: Workspace,
+    find: FindRecord | None = None,
+    named: FindExperiment | None = None,
+    refresh: int = 0,
+) -> Path:
+    """Writes the page of one or several experiments and returns its path, `…/page/index.html`.
 
-    It is one file without links to elsewhere. Finals and evaluation are shown as far as they were
-    made, and the search that the experiment names as `beside` at equal budget.
+    Finals and evaluation are shown as far as they were made, and the search that an experiment names as
+    `beside` at equal budget. The same results give the same page, byte by byte.
 
     Args:
-        experiment: its search was begun.
+        experiments: their searches were begun.
         workspace: where everything lies.
+        find, named: how records and experiments are found (see `nas.report.subject.gather`).
+        refresh: seconds after which an open page looks for a newer one; 0: never.
 
     Raises:
-        InputError: the search was never begun.
+        InputError: a search was never begun.
     """
-    models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
-    final = _json(models / "final.json")
-    evaluation = _json(reports / "evaluation" / "evaluation.json") if final else None
-    with ExitStack() as opened:
-        records = _records(experiment, workspace, opened)
-        beside = _beside(experiment, workspace, opened)
-        parts = [
-            element("h1", experiment.name),
-            element("p", experiment.about),
-            *_result(experiment, final, evaluation),
-            *_search(experiment, records, beside),
-            *_finals(final, evaluation),
-            *_confusion(evaluation),
-            *_cost(records, final),
-            *_repeat(experiment, records, final),
-        ]
-    with replaced(reports / "page") as folder:
-        (folder / "index.html").write_text(page(f"{experiment.name} · nasflow", parts), encoding="utf-8")
-    return reports / "page" / "index.html"
+    every = [experiments] if isinstance(experiments, Experiment) else list(experiments)
+    subjects = [gather(experiment, workspace, find, named) for experiment in every]
+    folder = workspace.reports(TOGETHER.join(experiment.name for experiment in every)) / "page"
+    with replaced(folder) as fresh:
+        write_page(subjects, fresh / "index.html", refresh)
+    return folder / "index.html"
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+def write_page(subjects: Sequence[Subject], path: Path, refresh: int = 0) -> None:
+    """Writes the page of what was gathered to a file."""
+    names = " and ".join(subject.experiment.name for subject in subjects)
+    style = (
+        f":root{{{variables('light')}}}"
+        f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{variables('dark')}}}}}"
+        f":root[data-theme=dark]{{{variables('dark')}}}{rules('.drawing ')}"
+    )
+    data = packed({"experiments": [_data(subject) for subject in subjects]})
+    text = page(f"{names} · nasflow", _body(subjects, names), style=style, packed=data, refresh=refresh)
+    path.write_text(text, encoding="utf-8")
+
+
+def _body(subjects: Sequence[Subject], names: str) -> list[str]:
+    several = len(subjects) > 1
+    title = element("h1", names if several else subjects[0].experiment.name)
+    switch = '<button type="button" id="theme" hidden>Dark or light</button>'
+    about = [] if several else [element("p", subjects[0].experiment.about, "about")]
+    parts = [
+        '<a class="skip" href="#main">To the results</a>',
+        around("header", [around("div", [title, switch], "bar"), *about]),
+        '<main id="main">',
+        "<noscript><p>Curves and the table of children need JavaScript; all else is here.</p></noscript>",
+    ]
+    if several:
+        overlay = _chart("compared", 0, "Rewards of all experiments", "Running mean and best so far.")
+        parts.append(_section("Side by side", [*sections.compared(subjects), overlay]))
+    for place, subject in enumerate(subjects):
+        parts.append(_experiment(subject, place, several))
+    dialog = '<dialog id="child" aria-labelledby="child-title"></dialog>'
+    return [*parts, "</main>", dialog, '<div id="told" class="unseen" aria-live="polite"></div>']
+
+
+def _experiment(subject: Subject, place: int, several: bool) -> str:
+    level = 3 if several else 2
+    front = curves.front_of(subject)
+    on_front = frozenset((search, child.number) for search, child in front)
+    found: dict[str, list[str]] = {
+        "Result": sections.result(subject),
+        "Best architectures of the search": sections.gallery(subject, place),
+        "Curves": [*sections.beside(subject), around("div", _charts(subject, place, front), "charts")],
+        "Leaderboard of the search (proxy)": sections.leaderboard(subject, on_front),
+        "All children": [_children(place)],
+        "Finals": sections.finals(subject),
+        **sections.details(subject),
+        "What was asked": sections.asked(subject),
+        "Cost": sections.cost(subject),
+        "How to repeat it": sections.repeat(subject),
+    }
+    head = []
+    if several:
+        head = [element("h2", subject.experiment.name), element("p", subject.experiment.about, "about")]
+    if subject.missing:
+        seeds = ", ".join(map(str, subject.missing))
+        head.append(element("p", f"Not begun yet: the searches of the seeds {seeds}.", "note"))
+    written = [_section(name, parts, level) for name, parts in found.items() if parts]
+    return around("article", [*head, sections.facts(subject), *written], id=f"experiment-{place}")
+
+
+def _section(name: str, parts: Sequence[str], level: int = 2) -> str:
+    return around("section", [element(f"h{level}", name), *parts])
+
+
+def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
+    finished = [child for _, child in subject.children() if child.result is not None]
+    best = max((child.reward for child in finished), default=0.0)
+    low = "lower" if subject.rule.lower_is_better else "higher"
+    found = [
+        _chart(
+            "rewards",
+            place,
+            "Reward of every child",
+            f"{len(finished):,} children, best reward {best:.4f}. With the running mean, the best so far"
+            + (
+                f", and the middle 80 % of {subject.beside.experiment.name} at equal budget."
+                if subject.beside
+                else "."
+            ),
+        ),
+        _chart(
+            "tradeoff",
+            place,
+            f"Score against {_objective(subject)}",
+            f"{len(front)} children are on the Pareto front; {low} scores are better.",
+        ),
+    ]
+    if any(curves.statistics_of(searched) for searched in subject.searches):
+        found.append(_chart("statistics", place, "The policy", "What the controller told of its updates."))
+    if any(child.proposal.tokens for _, child in subject.children()):
+        found.append(_chart("shares", place, "Which options were chosen", "Parts of all choices, over time."))
+    if any(child.started_at for child in finished):
+        found.append(
+            _chart("timeline", place, "Slots", "When each child ran where; failures in colour.", wide=True)
+        )
     return found
 
 
-def _records(experiment: Experiment, workspace: Workspace, opened: ExitStack) -> list[Record]:
-    return [
-        opened.enter_context(read_record(experiment.with_seed(seed), workspace)) for seed in experiment.seeds
-    ]
-
-
-def _beside(
-    experiment: Experiment, workspace: Workspace, opened: ExitStack
-) -> tuple[Experiment, list[Record]] | str | None:
-    """The search to show beside, or why it can't be shown; None if the experiment names none."""
-    if not experiment.beside:
-        return None
-    try:
-        other = load(workspace.experiments / f"{experiment.beside}.yaml")
-        return other, _records(other, workspace, opened)
-    except InputError as error:
-        return str(error)
-
-
-def _with_interval(measured: Mapping[str, float], metric: str) -> str:
-    value, low, high = measured["value"], measured["low"], measured["high"]
-    if metric == "accuracy":
-        return f"{100 * value:.2f} % ({100 * low:.2f}–{100 * high:.2f} %)"
-    return f"{value:.2f} ({low:.2f}–{high:.2f})"
-
-
-def _result(
-    experiment: Experiment, final: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None
-) -> list[str]:
-    parts = [element("h2", "Result")]
-    if final is None:
-        return [*parts, element("p", f"No winner yet: nas finalize {experiment.name} retrains the best.")]
-    if evaluation is None:
-        return [*parts, element("p", f"Not tested yet: nas evaluate {experiment.name} tests the winner.")]
-    test = evaluation["test"]
-    metric = test["metric"].replace("_", " ")
-    rows = [("winner", final["winner"], test["winner"])]
-    if test["baseline"] is not None:
-        rows.append(("hand-made baseline", final["baseline"], test["baseline"]))
-    parts.append(
-        table(
-            ("", "architecture", f"test {metric} (95 % interval)", "validation", "parameters"),
-            [
-                (role, one["architecture"], _with_interval(measured, metric), one["score"], one["parameters"])
-                for role, one, measured in rows
-            ],
-        )
+def _chart(name: str, place: int, title: str, about: str, *, wide: bool = False) -> str:
+    caption = around("figcaption", [element("strong", title), " ", element("span", about)])
+    return around(
+        "figure", [caption], "chart wide" if wide else "chart", data_chart=name, data_place=str(place)
     )
-    touches = test["touches"]
-    parts.append(
-        element(
-            "p",
-            f"Measured on {test['examples']:,} test {test['unit']}, which were touched "
-            f"{'once' if touches == 1 else f'{touches} times'} for this winner; it was chosen on "
-            "validation data. The baseline was trained by the same recipe and grid.",
-            "note",
-        )
-    )
-    if test["baseline"] is not None and not _better(test["winner"], test["baseline"], test):
-        parts.append(element("p", "The winner is not better than the hand-made baseline."))
-    return parts
 
 
-def _better(winner: Mapping[str, float], baseline: Mapping[str, float], test: Mapping[str, Any]) -> bool:
-    gain = winner["value"] - baseline["value"]
-    return gain < 0 if test["lower_is_better"] else gain > 0
+def _children(place: int) -> str:
+    about = element("p", "Every child opens with its drawing and its curve.", "note")
+    return around("div", [about], "children", data_place=str(place))
 
 
-def _search(
-    experiment: Experiment,
-    records: Sequence[Record],
-    beside: tuple[Experiment, list[Record]] | str | None,
-) -> list[str]:
-    found = leaderboard(records, experiment.reward.make("reward"))
-    curves = {experiment.name: [curve(record) for record in records]}
-    parts = [element("h2", "Search")]
-    if isinstance(beside, str):
-        parts.append(element("p", f"Nothing stands beside it: {beside}", "note"))
-    elif beside is not None:
-        other, other_records = beside
-        curves[other.name] = [curve(record) for record in other_records]
-    children = min(
-        (int(one["children"].max()) for each in curves.values() for one in each if len(one)), default=0
-    )
-    equal = {name: [one[one["children"] <= children] for one in each] for name, each in curves.items()}
-    parts += [
-        picture(charts.reward_curves(equal), "Reward by number of children"),
-        element("p", f"At equal budget: the first {children} children of each search.", "note"),
-        table(
-            ("search", "repeats", "mean reward", "mean reward of the last round", "best reward"),
-            [
-                (
-                    name,
-                    len(each),
-                    _mean([one["reward/mean"].mean() for one in each if len(one)]),
-                    _mean([one["reward/mean"].iloc[-1] for one in each if len(one)]),
-                    _mean([one["reward/best_so_far"].iloc[-1] for one in each if len(one)]),
-                )
-                for name, each in equal.items()
-            ],
-        ),
-        element("h2", "Leaderboard of the search (proxy)"),
-        element(
-            "p",
-            "Proxy: scores of short trainings, which say what to retrain, not how good a network is.",
-            "note",
-        ),
-        table(
-            [column.replace("_", " ") for column in found.columns],
-            found.astype(object).where(found.notna(), None).itertuples(index=False, name=None),
-        ),
-    ]
-    return parts
+def _objective(subject: Subject) -> str:
+    return objective_of(subject.rule).replace("_", "-")
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return float(sum(values) / len(values)) if values else None
-
-
-def _finals(final: Mapping[str, Any] | None, evaluation: Mapping[str, Any] | None) -> list[str]:
-    if final is None:
-        return []
-    rows = [
-        (
-            one["number"],
-            "winner" if one["number"] == final["winner"]["number"] else one["role"],
-            one["architecture"],
-            ", ".join(f"{name}={value}" for name, value in one["grid_point"].items()),
-            one["status"],
-            one["score"],
-            one["search"]["proxy_score"] if one["search"] else None,
-            one["epochs"],
-        )
-        for one in final["finalists"]
-    ]
-    columns = (
-        "final",
-        "role",
-        "architecture",
-        "grid",
-        "status",
-        "validation",
-        "proxy in the search",
-        "epochs",
-    )
-    parts = [element("h2", "Finals"), table(columns, rows)]
-    if evaluation is not None:
-        correlation = evaluation["rank_correlation"]
-        tau = correlation["kendall_tau"]
-        value = f"undefined: {correlation['reason']}" if tau is None else f"{tau:.2f}"
-        parts.append(
-            element(
-                "p",
-                "Rank correlation (Kendall's tau) between search reward and final reward over "
-                f"n = {correlation['n']} architectures: {value}.",
-            )
-        )
-    return parts
-
-
-def _confusion(evaluation: Mapping[str, Any] | None) -> list[str]:
-    details = evaluation["details"]["winner"] if evaluation else {}
-    if "confusion" not in details:
-        return []
-    drawn = charts.confusion_matrix(details["classes"], details["confusion"])
-    return [
-        element("h2", "Confusion on the test images"),
-        picture(drawn, "Test images by true class (rows) and predicted class (columns)"),
-    ]
-
-
-def _cost(records: Sequence[Record], final: Mapping[str, Any] | None) -> list[str]:
-    children = [child for record in records for child in record.children()]
-    results = [child.result for child in children if child.result is not None]
-    statuses = Counter(child.status for child in children)
-    rows: list[tuple[object, ...]] = [
-        (
-            "search",
-            len(children),
-            _counted(statuses),
-            round(sum(result.train_seconds for result in results), 1),
-            round(sum(result.overhead_seconds for result in results), 1),
-        )
-    ]
-    if final is not None:
-        trained = final["finalists"]
-        seconds = round(sum(one["train_seconds"] for one in trained), 1)
-        rows.append(
-            ("finals", len(trained), _counted(Counter(one["status"] for one in trained)), seconds, None)
-        )
-    columns = ("", "trainings", "by status", "seconds of training", "seconds of overhead")
-    return [element("h2", "Cost"), table(columns, rows)]
-
-
-def _counted(statuses: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
-
-
-def _repeat(experiment: Experiment, records: Sequence[Record], final: Mapping[str, Any] | None) -> list[str]:
-    first = records[0].definition
-    commit = str(records[0].meta("git_commit", ""))
-    rows = [
-        ("git commit of the search", commit or "unknown"),
-        ("data", f"{first['data']['name']}, digest {first['data']['digest']}"),
-        *(
-            (f"fingerprint, seed {record.definition['seed']}", fingerprint(record.definition))
-            for record in records
-        ),
-        ("threads for each child", first["threads"]),
-    ]
-    if final is not None:
-        rows.append(("fingerprint of the finals", final["fingerprint"]))
-    checkout = [f"git checkout {commit.rstrip('+')}"] if commit else []
-    commands = [*checkout, "make setup", *(f"nas {stage} {experiment.name}" for stage in STAGES)]
-    changed = "Files differed from this commit when the search ran." if commit.endswith("+") else ""
-    return [
-        element("h2", "How to repeat it"),
-        table(("", ""), rows),
-        element("p", changed, "note"),
-        element("pre", "\n".join(commands)),
-    ]
+def _data(subject: Subject) -> Mapping[str, Any]:
+    """What the page's script gets of an experiment."""
+    longest = max((len(searched.children) for searched in subject.searches), default=0)
+    band = curves.band_of(subject.beside, longest) if subject.beside else None
+    return {
+        "name": subject.experiment.name,
+        "seeds": [searched.seed for searched in subject.searches],
+        "metric": subject.rule.metric,
+        "lower": subject.rule.lower_is_better,
+        "objective": objective_of(subject.rule),
+        "children": columns_of(subject),
+        "rewards": [asdict(curves.rewards_of(searched)) for searched in subject.searches],
+        "band": asdict(band) if band else None,
+        "beside": subject.beside.experiment.name if subject.beside else "",
+        "statistics": [
+            {name: asdict(curve) for name, curve in curves.statistics_of(searched).items()}
+            for searched in subject.searches
+        ],
+        "front": [[place, child.number] for place, child in curves.front_of(subject)],
+        "shares": [asdict(one) for one in curves.shares_of(subject)],
+        "rounds": [
+            [round(10 * (done.sampled_at - searched.rounds[0].sampled_at)) for done in searched.rounds]
+            for searched in subject.searches
+        ],
+    }

@@ -24,9 +24,21 @@ BATCH = 25
 LEADERS = 20
 """Places of the leaderboard."""
 
-_PARENT = "parent"
+PARENT = "parent"
+"""How a record notes its own run."""
+
 _BEGUN = "nas.children"
 _LEADERBOARD = "leaderboard.json"
+
+
+def target_of(connection: Connection) -> str:
+    """How a record names a store in its notes."""
+    return f"mlflow:{connection.uri}"
+
+
+def noted_as(child: int) -> str:
+    """How a record notes a child's run."""
+    return f"child {child}"
 
 
 class Projection:
@@ -54,7 +66,7 @@ class Projection:
             )
         self._to, self._record, self._experiment = connection, record, experiment
         self._client = connection.client
-        self._target = f"mlflow:{connection.uri}"
+        self._target = target_of(connection)
         definition = record.definition
         self._fingerprint = fingerprint(definition)
         final = definition.get("controller", {}).get("name") == "list"
@@ -114,7 +126,7 @@ class Projection:
 
     def _parent(self, noted: Mapping[str, str]) -> Run:
         """The parent run, running, complete and noted."""
-        parent = self._to.run(noted[_PARENT]) if _PARENT in noted else None
+        parent = self._to.run(noted[PARENT]) if PARENT in noted else None
         if parent is None:
             self._record.forget_projected(self._target)  # the store is a new one, or was emptied
             same = {"nas.fingerprint": self._fingerprint, "nas.role": self._role}
@@ -134,7 +146,7 @@ class Projection:
             "experiment.json",
         )
         self._to.log_data(run_id, self._data["name"], self._data["digest"])
-        self._record.set_projected(self._target, {_PARENT: run_id})
+        self._record.set_projected(self._target, {PARENT: run_id})
         return parent
 
     def _create_parent(self) -> Run:
@@ -170,7 +182,7 @@ class Projection:
             for child in children:
                 if stop():
                     break
-                ids[f"child {child.number}"] = self._add_child(child)
+                ids[noted_as(child.number)] = self._add_child(child)
         finally:
             self._record.set_projected(self._target, ids)
             self._begun += len(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from nas.datasets import Prepared
 from nas.experiment import Experiment
 from nas.search.record import Record
 from nas.search.search import Event, Search
-from nas.tracking import winner
+from nas.tracking import attached, winner
 from nas.tracking.connection import Connection, connect, explained, sentence
 from nas.tracking.projection import Projection
 from nas.workspace import Workspace
@@ -114,6 +114,25 @@ class Tracker:
         """
         with explained("the winner is not registered in MLflow; try again later"):
             return winner.register(self._connect(), folder, experiment, data, measured)
+
+    def attach(self, record: Record, files: Sequence[Path], drawings: Mapping[int, Path]) -> str:
+        """Adds files to a search's run, and their drawings to the runs of its children.
+
+        What is there already under the same name is replaced.
+
+        Args:
+            record: of the search; its notes tell the runs.
+            files: files and folders that go to `report` of the search's run.
+            drawings: by the child's number; each becomes `drawing` with the file's own ending.
+
+        Returns:
+            The id of the search's run; empty if the search does not stand in this store.
+
+        Raises:
+            TemporaryError: MLflow can't be reached or refused.
+        """
+        with explained("the report is not in MLflow; try again later"):
+            return attached.attach(self._connect(), record, files, drawings)
 
     def _connect(self) -> Connection:
         if self._connection is None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from nas.report.drawings.parts import Box, Drawing, Label, Line, Part, arrow
+from nas.report.drawings.parts import Box, Drawing, Group, Label, Line, Part, arrow
 from nas.report.drawings.styles import LINKS
 
 LEFT, TOP = 12, 12
@@ -31,6 +32,9 @@ BAND = 22
 FIRST_LANE, LANE = 26, 13
 BEND = 8
 """Radius of a link's bends."""
+
+KEPT = 2**15
+"""Pieces of each sort that are kept, since they come again in other networks of a search."""
 
 _X = LEFT + NUMBERS
 _RIGHT = _X + WIDTH
@@ -69,21 +73,25 @@ def in_lanes(rows: Sequence[Row], about: str) -> Drawing:
     middles = _middles(rows)
     lanes = _lanes(_reaches(rows))
     lane_x = {source: float(_RIGHT + FIRST_LANE + LANE * lane) for source, lane in lanes.items()}
-    parts: list[Part] = []
+    goals: dict[int, list[int]] = {source: [] for source in lanes}
+    parts: list[Part] = [
+        _band(row.band, middle) for row, middle in zip(rows, middles, strict=True) if row.band
+    ]
     for index, row in enumerate(rows):
-        parts += _band(row, middles[index])
-    for index, row in enumerate(rows):
-        parts += _entries(row, middles[index], [s for s in row.inputs if s != index - 1], lane_x)
+        sources = [source for source in row.inputs if source != index - 1]
+        for source in sources:
+            goals[source].append(index)
+        if sources:
+            parts.append(_entry(sources, middles[index], lane_x))
     for source in sorted(lanes, key=lambda source: -lanes[source]):
-        targets = [i for i, row in enumerate(rows) if source in row.inputs and i > source + 1]
-        parts += _trunk(source, lane_x[source], middles, targets)
+        colour, x, (*others, last) = source % LINKS, lane_x[source], goals[source]
+        parts.append(_trunk(colour, x, middles[source], middles[last]))
+        parts += [_turn(colour, x, middles[goal]) for goal in others]
     for index, row in enumerate(rows):
         if index - 1 in row.inputs:
-            top, bottom = middles[index - 1] + HEIGHT / 2, middles[index] - HEIGHT / 2
-            x = _X + WINDOW
-            parts.append(Line(f"M{x:g} {top:g}L{x:g} {bottom - 3:g}", "wire"))
-            parts.append(arrow(x, bottom, "down", "tip"))
-        parts += _frame(index, row, middles[index], last=index == len(rows) - 1)
+            parts.append(_next(middles[index - 1], middles[index]))
+        number = index if index < len(rows) - 1 else 0
+        parts.append(_frame(number, row.title, row.size, row.kind, row.share, row.window, middles[index]))
     width = max([_RIGHT, *lane_x.values()]) + LEFT
     return Drawing(int(width), int(middles[-1] + HEIGHT / 2 + TOP), tuple(parts), about)
 
@@ -118,66 +126,88 @@ def _lanes(reaches: Mapping[int, int]) -> dict[int, int]:
     return found
 
 
-def _entries(row: Row, middle: float, sources: Sequence[int], lane_x: Mapping[int, float]) -> list[Part]:
+@lru_cache(KEPT)
+def _next(middle: float, below: float) -> Group:
+    """The arrow from one frame to the next."""
+    x, top, bottom = _X + WINDOW, middle + HEIGHT / 2, below - HEIGHT / 2
+    return Group((Line(f"M{x:g} {top:g}L{x:g} {bottom - 3:g}", "wire"), arrow(x, bottom, "down", "tip")))
+
+
+def _entry(sources: Sequence[int], middle: float, lane_x: Mapping[int, float]) -> Group:
     """The line on which links enter a frame; in a link's own colour as long as it is the only one."""
-    if not sources:
-        return []
-    y = middle - 6
-    outer = max(sources, key=lambda source: lane_x[source])
-    own = f"link{outer % LINKS}"
-    if len(sources) == 1:
-        return [
-            Line(f"M{lane_x[outer] - BEND:g} {y:g}L{_RIGHT + 4} {y:g}", own),
-            arrow(_RIGHT, y, "left", f"tip{outer % LINKS}"),
-        ]
-    inner = max(lane_x[source] for source in sources if source != outer) - BEND
-    return [
-        Line(f"M{inner:g} {y:g}L{_RIGHT + 4} {y:g}", "wire"),
-        Line(f"M{lane_x[outer] - BEND:g} {y:g}L{inner:g} {y:g}", own),
-        arrow(_RIGHT, y, "left", "tip"),
-    ]
+    outer = max(sources, key=lane_x.__getitem__)
+    others = [lane_x[source] for source in sources if source != outer]
+    return _entry_from(outer % LINKS, lane_x[outer], max(others, default=0.0), middle - 6)
 
 
-def _trunk(source: int, x: float, middles: Sequence[float], targets: Sequence[int]) -> list[Part]:
-    """The line of one layer: out of its frame, down its lane, and off into each of `targets`."""
-    kind = f"link{source % LINKS}"
-    out, end = middles[source] + 6, middles[targets[-1]] - 6
+@lru_cache(KEPT)
+def _entry_from(colour: int, outer: float, inner: float, y: float) -> Group:
+    if not inner:
+        line = Line(f"M{outer - BEND:g} {y:g}L{_RIGHT + 4} {y:g}", f"link{colour}")
+        return Group((line, arrow(_RIGHT, y, "left", f"tip{colour}")))
+    return Group(
+        (
+            Line(f"M{inner - BEND:g} {y:g}L{_RIGHT + 4} {y:g}", "wire"),
+            Line(f"M{outer - BEND:g} {y:g}L{inner - BEND:g} {y:g}", f"link{colour}"),
+            arrow(_RIGHT, y, "left", "tip"),
+        )
+    )
+
+
+@lru_cache(KEPT)
+def _trunk(colour: int, x: float, middle: float, goal: float) -> Group:
+    """The line of one layer: out of its frame, down its lane, and into the last frame that it leads to."""
+    out, end = middle + 6, goal - 6
     way = (
         f"M{_RIGHT} {out:g}L{x - BEND:g} {out:g}Q{x:g} {out:g} {x:g} {out + BEND:g}"
         f"L{x:g} {end - BEND:g}Q{x:g} {end:g} {x - BEND:g} {end:g}"
     )
     bridge = f"M{x:g} {out + BEND + 2:g}L{x:g} {end - BEND - 2:g}"
-    parts: list[Part] = [Line(bridge, "halo"), Line(way, kind)]
-    for target in targets[:-1]:
-        y = middles[target] - 6
-        parts.append(Line(f"M{x:g} {y - BEND:g}Q{x:g} {y:g} {x - BEND:g} {y:g}", kind))
-    return parts
+    return Group((Line(bridge, "halo"), Line(way, f"link{colour}")))
 
 
-def _band(row: Row, middle: float) -> list[Part]:
-    if not row.band:
-        return []
+@lru_cache(KEPT)
+def _turn(colour: int, x: float, goal: float) -> Line:
+    """Where a line turns off into a frame on its way."""
+    y = goal - 6
+    return Line(f"M{x:g} {y - BEND:g}Q{x:g} {y:g} {x - BEND:g} {y:g}", f"link{colour}")
+
+
+@lru_cache(KEPT)
+def _band(text: str, middle: float) -> Group:
     y = middle - HEIGHT / 2 - GAP / 2 - BAND / 2
-    return [
-        Line(f"M{_X} {y:g}L{_X + 62} {y:g}", "band"),
-        Line(f"M{_X + 262} {y:g}L{_RIGHT} {y:g}", "band"),
-        Label(_X + WIDTH / 2, y + 4, row.band, "small", "middle"),
-    ]
+    return Group(
+        (
+            Line(f"M{_X} {y:g}L{_X + 62} {y:g}", "band"),
+            Line(f"M{_X + 262} {y:g}L{_RIGHT} {y:g}", "band"),
+            Label(_X + WIDTH / 2, y + 4, text, "small", "middle"),
+        )
+    )
 
 
-def _frame(index: int, row: Row, middle: float, *, last: bool) -> list[Part]:
+@lru_cache(KEPT)
+def _frame(
+    number: int,
+    title: str,
+    size: str,
+    kind: str,
+    share: float,
+    window: tuple[int, int] | None,
+    middle: float,
+) -> Group:
+    """A layer's frame with its bar and texts; the number 0 isn't shown."""
     top = middle - HEIGHT / 2
-    parts: list[Part] = [
+    parts: list[Box | Line | Label] = [
         Box(_X, top, WIDTH, HEIGHT, "frame"),
-        Box(_X, top, max(8.0, round(WIDTH * row.share, 1)), HEIGHT, row.kind),
+        Box(_X, top, max(8.0, round(WIDTH * share, 1)), HEIGHT, kind),
         Box(_X, top, WIDTH, HEIGHT, "outline"),
-        Label(_X + 2 * WINDOW, middle + 4.5, row.title, "title"),
-        Label(_RIGHT - 10, middle + 4, row.size, "small", "end"),
+        Label(_X + 2 * WINDOW, middle + 4.5, title, "title"),
+        Label(_RIGHT - 10, middle + 4, size, "small", "end"),
     ]
-    if row.window:
-        unit = min(3.0, 24 / max(row.window))
-        height, width = unit * row.window[0], unit * row.window[1]
+    if window:
+        unit = min(3.0, 24 / max(window))
+        height, width = unit * window[0], unit * window[1]
         parts.append(Box(_X + WINDOW - width / 2, middle - height / 2, width, height, "window", 1))
-    if index > 0 and not last:
-        parts.append(Label(_X - 9, middle + 4.5, str(index), f"number{index % LINKS}", "end"))
-    return parts
+    if number:
+        parts.append(Label(_X - 9, middle + 4.5, str(number), f"number{number % LINKS}", "end"))
+    return Group(tuple(parts))

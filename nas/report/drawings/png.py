@@ -35,7 +35,7 @@ def write_png(drawing: Drawing, path: Path, theme: Theme = "light") -> None:
     axes.set_xlim(0, drawing.width)
     axes.set_ylim(drawing.height, 0)
     axes.axis("off")
-    for order, part in enumerate(drawing.parts):
+    for order, part in enumerate(drawing.single()):
         _add(axes, part, STYLES[part.kind], theme, order)
     figure.savefig(path, dpi=100 * SCALE, facecolor=colours["paper"], metadata={"Software": None})
 

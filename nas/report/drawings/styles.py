@@ -23,7 +23,7 @@ LIGHT: Mapping[str, str] = {
     "memory": "#b3266e",
     "memory-surface": "#fbdcec",
     "link0": "#0b62c4",
-    "link1": "#c25a00",
+    "link1": "#b85400",
     "link2": "#1f7f45",
     "link3": "#ad3591",
     "link4": "#0b7f86",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from nas.report.drawings.parts import Box, Drawing, Label, Line, subscript
+from nas.report.drawings.parts import Box, Drawing, Label, Line, Part, subscript
 from nas.report.drawings.styles import Theme, rules, variables
 
 
@@ -36,17 +36,20 @@ def inline(drawing: Drawing) -> str:
 
 
 def fragments(drawing: Drawing) -> Iterator[str]:
-    """The elements of a drawing, one text for each part; any of its texts is escaped."""
-    for part in drawing.parts:
-        if isinstance(part, Box):
-            yield (
-                f'<rect x="{part.x:g}" y="{part.y:g}" width="{part.width:g}" height="{part.height:g}" '
-                f'rx="{part.radius:g}" class="{part.kind}"/>'
-            )
-        elif isinstance(part, Line):
-            yield f'<path d="{part.way}" class="{part.kind}"/>'
-        else:
-            yield _text(part)
+    """The elements of a drawing, one text for each part."""
+    return map(fragment, drawing.parts)
+
+
+def fragment(part: Part) -> str:
+    """The element of one part; any of its texts is escaped."""
+    if isinstance(part, Box):
+        return (
+            f'<rect x="{part.x:g}" y="{part.y:g}" width="{part.width:g}" height="{part.height:g}" '
+            f'rx="{part.radius:g}" class="{part.kind}"/>'
+        )
+    if isinstance(part, Line):
+        return f'<path d="{part.way}" class="{part.kind}"/>'
+    return _text(part) if isinstance(part, Label) else "".join(map(fragment, part.parts))
 
 
 def _text(label: Label) -> str:

@@ -11,7 +11,7 @@ _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def texts(drawing: Drawing) -> list[str]:
-    return [part.text for part in drawing.parts if isinstance(part, Label)]
+    return [part.text for part in drawing.single() if isinstance(part, Label)]
 
 
 def svg_texts(svg: str) -> list[str]:
@@ -20,11 +20,11 @@ def svg_texts(svg: str) -> list[str]:
 
 
 def boxes(drawing: Drawing, *kinds: str) -> list[Box]:
-    return [part for part in drawing.parts if isinstance(part, Box) and part.kind in kinds]
+    return [part for part in drawing.single() if isinstance(part, Box) and part.kind in kinds]
 
 
 def lines(drawing: Drawing, *kinds: str) -> list[Line]:
-    return [part for part in drawing.parts if isinstance(part, Line) and part.kind in kinds]
+    return [part for part in drawing.single() if isinstance(part, Line) and part.kind in kinds]
 
 
 def places(line: Line) -> list[tuple[float, float]]:
@@ -48,8 +48,8 @@ def overlapping(some: list[Box]) -> list[tuple[Box, Box]]:
 
 def is_inside(drawing: Drawing) -> bool:
     """Whether nothing of a drawing lies outside it."""
-    corners = [(b.x, b.y) for b in drawing.parts if isinstance(b, Box)]
-    corners += [(b.x + b.width, b.y + b.height) for b in drawing.parts if isinstance(b, Box)]
-    corners += [place for part in drawing.parts if isinstance(part, Line) for place in places(part)]
-    corners += [(part.x, part.y) for part in drawing.parts if isinstance(part, Label)]
+    corners = [(b.x, b.y) for b in drawing.single() if isinstance(b, Box)]
+    corners += [(b.x + b.width, b.y + b.height) for b in drawing.single() if isinstance(b, Box)]
+    corners += [place for part in drawing.single() if isinstance(part, Line) for place in places(part)]
+    corners += [(part.x, part.y) for part in drawing.single() if isinstance(part, Label)]
     return all(0 <= x <= drawing.width and 0 <= y <= drawing.height for x, y in corners)

@@ -35,7 +35,7 @@ def test_a_cell_of_base_8_is_readable_wherever_its_memory_runs(c_in: int, c_out:
     assert is_inside(drawing)
     assert overlapping(boxes(drawing, *NODES)) == []
     assert drawing.width <= 1100
-    leaves = [part for part in drawing.parts if part.kind == "small" and part.text.isdecimal()]
+    leaves = [part for part in drawing.single() if part.kind == "small" and part.text.isdecimal()]
     across = {int(part.text): part.x for part in leaves}
     assert [across[leaf] for leaf in range(8)] == sorted(across[leaf] for leaf in range(8))
 
@@ -47,7 +47,7 @@ def test_c_t_leaves_its_node_between_combination_and_activation() -> None:
     node = [box for box in boxes(drawing, "activate") if box.y + box.height == y and box.x <= x]
     assert any(x in (box.x, box.x + box.width) for box in node)
     end = places(way)[-1]
-    c_t = next(part for part in drawing.parts if getattr(part, "text", "") == "c_{t}")
+    c_t = next(part for part in drawing.single() if getattr(part, "text", "") == "c_{t}")
     assert end[0] == c_t.x
     assert end[1] > c_t.y
 

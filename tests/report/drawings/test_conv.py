@@ -77,7 +77,7 @@ def test_every_link_can_be_followed_and_no_other(seed: int) -> None:
         for line in direct
         if places(line)[0] == (places(line)[0][0], frames[index].y + frames[index].height)
     }
-    trunks = [part for part in drawing.parts if part.kind.startswith("link") and part.way.count("Q") == 2]
+    trunks = [part for part in drawing.single() if part.kind.startswith("link") and part.way.count("Q") == 2]
     for trunk in trunks:
         source = middles.index(places(trunk)[0][1] - 6)
         lane = max(x for x, _ in places(trunk))
@@ -85,7 +85,7 @@ def test_every_link_can_be_followed_and_no_other(seed: int) -> None:
         last = middles.index(places(trunk)[-1][1] + 6)
         off = [
             middles.index(places(part)[-1][1] + 6)
-            for part in drawing.parts
+            for part in drawing.single()
             if part.kind == trunk.kind and part.way.count("Q") == 1 and places(part)[0][0] == lane
         ]
         found |= {(source, goal) for goal in [*off, last] if source < goal <= last}
@@ -96,7 +96,7 @@ def test_every_link_can_be_followed_and_no_other(seed: int) -> None:
 def test_no_two_lines_run_in_one_lane_at_the_same_height(seed: int) -> None:
     drawing = draw(dense(20, seed))
     spans: dict[float, list[tuple[float, float]]] = {}
-    for part in drawing.parts:
+    for part in drawing.single():
         if part.kind.startswith("link") and part.way.count("Q") == 2:
             heights = [y for _, y in places(part)]
             spans.setdefault(max(x for x, _ in places(part)), []).append((min(heights), max(heights)))
@@ -119,7 +119,7 @@ def test_shortcuts_of_a_residual_network_are_links() -> None:
     assert told.count("3×3 · 16 + shortcut") == 2
     assert "3×3 · 32 + 1×1 shortcut" in told
     assert "3×3 · 32 / 2" in told
-    trunks = [p for p in drawing.parts if p.kind.startswith("link") and p.way.count("Q") == 2]
+    trunks = [p for p in drawing.single() if p.kind.startswith("link") and p.way.count("Q") == 2]
     assert len(trunks) == 4
 
 

@@ -66,7 +66,7 @@ def test_a_drawing_is_whole_and_tells_in_words_what_it_shows(text: str) -> None:
     architecture = parse_architecture(text)
     drawing = draw(architecture)
     assert is_inside(drawing)
-    assert {part.kind for part in drawing.parts} <= set(STYLES)
+    assert {part.kind for part in drawing.single()} <= set(STYLES)
     root = ElementTree.fromstring(svg(drawing))
     assert root.findtext("{http://www.w3.org/2000/svg}title") == drawing.about
     assert (root.get("width"), root.get("role")) == (str(drawing.width), "img")

@@ -1,0 +1,46 @@
+"""The pictures of an experiment as files of their own, for MLflow and for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.report import charts
+from nas.report.drawings import draw, draw_decisions, save
+from nas.report.subject import Subject
+
+CHARTS = {
+    "rewards": charts.rewards,
+    "policy": charts.statistics,
+    "tradeoff": charts.tradeoff,
+    "choices": charts.choices,
+    "slots": charts.timeline,
+}
+"""By the name of their file."""
+
+
+def write_curves(subject: Subject, folder: Path) -> list[Path]:
+    """Writes the curves and the drawing of the space, those that there is something to show for."""
+    written = []
+    for name, chart in CHARTS.items():
+        if svg := chart(subject):
+            written.append(folder / f"{name}.svg")
+            written[-1].write_text(svg, encoding="utf-8")
+    written.append(folder / "space.svg")
+    save(draw_decisions(subject.experiment.built_space), written[-1])
+    return written
+
+
+def write_drawings(subject: Subject, folder: Path, count: int) -> dict[tuple[int, int], Path]:
+    """Writes the drawings of the best architectures.
+
+    Returns:
+        The file of each, by the seed of its search and the child's number, best first.
+    """
+    shape, outputs = subject.sizes or (None, None)
+    written = {}
+    for rank, (place, child) in enumerate(subject.best[:count], 1):
+        seed = subject.searches[place].seed
+        path = folder / f"best-{rank:02}-seed-{seed}-child-{child.number}.svg"
+        save(draw(child.proposal.architecture, shape, outputs), path)
+        written[seed, child.number] = path
+    return written

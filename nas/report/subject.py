@@ -1,0 +1,184 @@
+"""What a page is about: one experiment, all that its records hold, and what was made of it later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nas import datasets
+from nas.errors import InputError
+from nas.experiment import Experiment, fingerprint, load
+from nas.search.opening import read_record
+from nas.search.record import Record
+from nas.search.rows import Child, Round
+from nas.search.search import RewardRule
+from nas.workspace import Workspace
+
+FindRecord = Callable[[Experiment], Record]
+"""Opens the record of an experiment with one seed for reading; raises InputError if there is none."""
+
+FindExperiment = Callable[[str], Experiment]
+"""The experiment of a name; raises InputError if there is none."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One search, of one seed, as its record has it.
+
+    Attributes:
+        seed: of the search.
+        definition: what defines it.
+        commit: of the code that sampled its last round; empty: unknown.
+        children, rounds: in the order of their numbers.
+    """
+
+    seed: int
+    definition: Mapping[str, Any]
+    commit: str
+    children: tuple[Child, ...]
+    rounds: tuple[Round, ...]
+
+    @classmethod
+    def of(cls, record: Record) -> Searched:
+        definition = record.definition
+        return cls(
+            int(definition["seed"]),
+            definition,
+            str(record.meta("git_commit", "")),
+            tuple(record.children()),
+            tuple(record.rounds()),
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.definition)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An experiment with its searches, and finals and test as far as they were made.
+
+    Attributes:
+        experiment: as its file has it now.
+        searches: of its seeds, those that were begun.
+        missing: seeds whose search was not begun.
+        beside: the experiment to show beside it, if it names one that was searched.
+        alone: why nothing stands beside it although it names one; empty: nothing is missing.
+        final: what `final.json` holds; None: there are no finals.
+        evaluation: what `evaluation.json` holds; None: the winner was not tested.
+        sizes: shape of one input and number of outputs; None: the data set is not here to tell.
+    """
+
+    experiment: Experiment
+    searches: tuple[Searched, ...]
+    missing: tuple[int, ...]
+    beside: Subject | None
+    alone: str
+    final: Mapping[str, Any] | None
+    evaluation: Mapping[str, Any] | None
+    sizes: tuple[tuple[int, ...], int] | None
+
+    @cached_property
+    def rule(self) -> RewardRule:
+        """The reward rule, which also tells the score."""
+        rule: RewardRule = self.experiment.reward.make("reward")
+        return rule
+
+    def children(self) -> Iterator[tuple[int, Child]]:
+        """All children of all searches, each with the place of its search."""
+        for place, searched in enumerate(self.searches):
+            for child in searched.children:
+                yield place, child
+
+    @cached_property
+    def best(self) -> tuple[tuple[int, Child], ...]:
+        """The successful children by reward, each architecture once, with the place of their search."""
+        once: dict[Any, tuple[int, Child]] = {}
+        ok = [(place, child) for place, child in self.children() if child.status == "ok"]
+        for place, child in sorted(ok, key=lambda found: -found[1].reward):
+            once.setdefault(child.proposal.architecture, (place, child))
+        return tuple(once.values())
+
+    def score(self, child: Child) -> float | None:
+        """What people compare, by the rule of the experiment; None for a child that didn't end well."""
+        return self.rule.score(child.result) if child.result else None
+
+
+def gather(
+    experiment: Experiment,
+    workspace: Workspace,
+    find: FindRecord | None = None,
+    named: FindExperiment | None = None,
+) -> Subject:
+    """Reads all that there is of an experiment.
+
+    Args:
+        experiment: its search was begun.
+        workspace: where everything lies.
+        find: how records are found; None: by the definition that the experiment has now.
+        named: how experiments are found; None: by their files.
+
+    Raises:
+        InputError: no search of it was begun.
+    """
+
+    def by_definition(one: Experiment) -> Record:
+        return read_record(one, workspace)
+
+    def by_file(name: str) -> Experiment:
+        return load(workspace.experiments / f"{name}.yaml")
+
+    find, named = find or by_definition, named or by_file
+    models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
+    final = _json(models / "final.json")
+    evaluation = _json(reports / "evaluation" / "evaluation.json") if final else None
+    searches, missing = _searches(experiment, find)
+    beside, alone = None, ""
+    if experiment.beside:
+        try:
+            other = named(experiment.beside)
+            found, absent = _searches(other, find)
+            beside = Subject(other, found, absent, None, "", None, None, None)
+        except InputError as error:
+            alone = str(error)
+    sizes = _sizes(experiment, workspace, searches)
+    return Subject(experiment, searches, missing, beside, alone, final, evaluation, sizes)
+
+
+def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:
+    """The searches that were begun, and the seeds of the others."""
+    found, missing = [], []
+    reason: InputError | None = None
+    for seed in experiment.seeds:
+        try:
+            with find(experiment.with_seed(seed)) as record:
+                found.append(Searched.of(record))
+        except InputError as error:
+            missing.append(seed)
+            reason = reason or error
+    if not found and reason is not None:
+        raise reason
+    return tuple(found), tuple(missing)
+
+
+def _sizes(
+    experiment: Experiment, workspace: Workspace, searches: tuple[Searched, ...]
+) -> tuple[tuple[int, ...], int] | None:
+    """What every architecture of the experiment gets and gives, as the data set tells."""
+    folder = workspace.prepared(experiment.data.name)
+    first = next((child for searched in searches for child in searched.children), None)
+    if experiment.recipe is None or first is None or not folder.is_dir():
+        return None
+    shape, outputs = experiment.built_recipe().shapes(first.proposal.architecture, datasets.load(folder))
+    return shape, outputs
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
