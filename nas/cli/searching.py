@@ -20,6 +20,7 @@ from nas.errors import InputError, TemporaryError
 from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search
 from nas.search.record import Record
+from nas.search.rows import Child
 from nas.search.search import Search, room
 from nas.workspace import Workspace
 
@@ -84,8 +85,21 @@ def search(
     with ExitStack() as stack:
         records = [(one, stack.enter_context(Record.read(path))) for one, path in paths]
         rows = leaderboard(loaded, records, PLACES)
-    show_leaderboard(console, loaded.name, rows)
-    console.print(f"Next: nas show {rows[0].child} {loaded.name}, nas finalize {loaded.name}" if rows else "")
+        show_leaderboard(console, loaded.name, rows)
+        if rows:
+            best = next(record for one, record in records if one == rows[0].seed).child(rows[0].child)
+            console.print(_next_line(loaded, workspace, best), markup=False)
+
+
+def _next_line(experiment: Experiment, workspace: Workspace, best: Child) -> str:
+    """What to do with the best child; a table has trained it already and says what it is worth."""
+    if experiment.recipe is not None:
+        return f"Next: nas show {best.number} {experiment.name}, nas finalize {experiment.name}"
+    from nas.tables.evaluator import reported
+
+    values = reported(experiment, workspace.prepared(experiment.data.name), best.proposal)
+    found = ", ".join(f"{name} {value:.5g}" for name, value in values.items())
+    return f"The table reports of child {best.number}: {found or 'nothing (evaluator.report names columns)'}"
 
 
 def check_disk(workspace: Workspace) -> None:

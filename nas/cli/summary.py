@@ -96,7 +96,11 @@ def _show(
         table.add_row(search["experiment"], str(search["children"]), str(search["failed"]), best, mean)
     console.print(table)
     console.print()
-    if evaluation is None:
+    if evaluation is None and experiment.recipe is None:
+        typer.echo(
+            f"Its children are looked up; what the table reports of the best: nas search {experiment.name}"
+        )
+    elif evaluation is None:
         typer.echo(f"Not tested yet: nas finalize {experiment.name}, then nas evaluate {experiment.name}")
     else:
         for line in tested_lines(evaluation):

@@ -108,7 +108,11 @@ Gradient = dict[str, np.ndarray]
 
 
 class PolicyGradientController(Controller):
-    """A controller that learns by gradients, split so that replicas can send them to a server."""
+    """A controller that learns by gradients, split so that replicas can send them to a server.
+
+    `learn` is at least `gradient` and `apply`; it may go on with more steps over the same results (PPO's
+    epochs), which is still one update.
+    """
 
     @abstractmethod
     def gradient(self, told: Told) -> tuple[Gradient, dict[str, float]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nas.datasets import PreparedTable, load
+from nas.errors import InputError
 from nas.evaluation import ChildResult, Evaluator, Job, Proposal
 from nas.experiment import Experiment
 from nas.spaces import Space
@@ -28,7 +29,7 @@ class TableEvaluator(Evaluator):
     Args:
         experiment: whose space decides what the table's columns decide, by the same names.
         data_folder: the prepared table.
-        reward, metric, cost, parameters, multiply_adds, latency: see `Columns`.
+        reward, metric, cost, parameters, multiply_adds, latency, report: see `Columns`.
     """
 
     needs_recipe: ClassVar[bool] = False
@@ -44,6 +45,7 @@ class TableEvaluator(Evaluator):
         parameters: Any = None,
         multiply_adds: Any = None,
         latency: Any = None,
+        report: Any = None,
     ) -> None:
         columns = Columns.of(
             {
@@ -53,10 +55,13 @@ class TableEvaluator(Evaluator):
                 "parameters": parameters,
                 "multiply_adds": multiply_adds,
                 "latency": latency,
+                "report": report or {},
             }
         )
         self._space = experiment.built_space
         self._results = Results(load(data_folder, PreparedTable), columns)
+        for column in columns.report.values():
+            column.read(self._results.table)
 
     @property
     def slots(self) -> int:
@@ -72,6 +77,20 @@ class TableEvaluator(Evaluator):
 
     def close(self) -> None:
         """Nothing runs."""
+
+
+def reported(experiment: Experiment, data_folder: Path, proposal: Proposal) -> dict[str, float]:
+    """What the table reports in the end of one proposal, by the names that the evaluator's `report` gives.
+
+    Raises:
+        InputError: the experiment's evaluator is no table's, or a column is missing.
+    """
+    if experiment.evaluator.name != "table":
+        raise InputError(f"the evaluator of '{experiment.name}' is '{experiment.evaluator.name}', no table")
+    table = load(data_folder, PreparedTable)
+    row = row_of(table, experiment.built_space, proposal)
+    columns = Columns.of(experiment.evaluator.options).report
+    return {} if row is None else {name: float(column.read(table)[row]) for name, column in columns.items()}
 
 
 def row_of(table: PreparedTable, space: Space, proposal: Proposal) -> int | None:

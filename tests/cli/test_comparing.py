@@ -10,7 +10,7 @@ import yaml
 
 from nas.workspace import Workspace
 from tests.cli.conftest import Nas
-from tests.tables.making import write_comparison
+from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, small_table, write_comparison
 
 SMALL = ("--runs", "3", "--processes", "1", "--no-track")
 
@@ -51,6 +51,31 @@ def test_seeds_count_on_from_the_first(nas: Nas, comparison: Path):
     later = json.loads(nas(*arguments, "--runs", "2", "--seed", "2").out)
     assert (first["computed"], later["computed"]) == (4, 0)
     assert later["first_seed"] == 2
+
+
+def test_a_search_in_a_table_ends_with_what_the_table_reports(nas: Nas, workspace: Workspace):
+    small_table(workspace.root)
+    evaluator = {"name": "table", **COLUMNS}
+    changes = {"data": COMPARISON["data"], "space": {"name": "table", "decisions": DECISIONS}}
+    experiment = {
+        **changes,
+        "controller": {"name": "random"},
+        "evaluator": evaluator,
+        "budget": {"children": 4},
+    }
+    path = workspace.experiments / "looked-up.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(experiment, sort_keys=False))
+    ended = nas("search", "looked-up", "--no-track")
+    assert ended.code == 0
+    assert "The table reports of child " in ended.out
+    assert ": test % " in ended.out
+    assert "◆" in ended.out
+    assert "nas finalize" not in nas("summary", "looked-up").out
+    assert nas("search", "looked-up", "--no-track", "--cost-seconds", "0").code == 2
+    refused = nas("finalize", "looked-up")
+    assert refused.code == 2
+    assert "has no recipe: its children are looked up" in refused.err
 
 
 def test_a_comparison_stands_in_mlflow_too(nas: Nas, workspace: Workspace, comparison: Path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from nas.evaluation import Status
 from nas.experiment import Experiment, load
 from nas.search.opening import open_search, read_record
 from nas.search.search import room
+from nas.tables.evaluator import reported
 from nas.workspace import Workspace
 from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, write_table
 
@@ -112,6 +114,22 @@ def test_no_recipe_is_needed_but_where_children_are_trained(tmp_path: Path):
         loaded.built_recipe()
     with pytest.raises(InputError, match="the key 'recipe' is missing: the evaluator 'train' trains"):
         experiment(tmp_path, evaluator={"name": "train"})
+
+
+def test_what_the_table_reports_of_an_answer_is_told_at_the_end_and_stands_in_no_record(tmp_path: Path):
+    loaded = searched(tmp_path, evaluator={**EVALUATOR, "report": COLUMNS["report"]})
+    with read_record(loaded, Workspace(tmp_path)) as record:
+        best = record.best(1)[0]
+        assert "test" not in str([child.result.to_json() for child in record.children()])
+    chosen = dict(best.proposal.architecture.decisions)
+    values = {"none": 0, "max": 1, "average": 2, "off": 0, "on": 1}
+    wanted = {column: int(values.get(option, option)) for column, option in chosen.items()}
+    table = pd.read_csv(tmp_path / "small.csv")
+    row = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    folder = Workspace(tmp_path).prepared("small")
+    assert reported(loaded, folder, best.proposal) == {"test %": row["test"].item()}
+    untold = experiment(tmp_path)
+    assert reported(untold, folder, best.proposal) == {}
 
 
 def test_an_option_of_the_evaluator_is_checked(tmp_path: Path):
