@@ -14,7 +14,7 @@ from typing import Any
 from nas import plugins
 from nas.evaluation import ChildResult, Status
 from nas.spaces import architecture_from_json
-from nas.training import device, image, image_serving  # noqa: F401 - so that a forkserver has them
+from nas.training import device, image, image_serving, language  # noqa: F401 - so that a forkserver has them
 from nas.training.run import DivergedError, Run
 
 
