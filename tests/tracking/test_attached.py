@@ -1,4 +1,4 @@
-"""A report goes to the search's run, and a drawing to its child's; a search that isn't there is left alone."""
+"""A report goes to the search's run, a drawing to its child's; a search that is not there is left alone."""
 
 from __future__ import annotations
 
