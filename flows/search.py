@@ -38,6 +38,7 @@ def search(
     children: int | None = None,
     rounds: int | None = None,
     hours: float | None = None,
+    cost_seconds: float | None = None,
     seed: int | None = None,
     settings: dict[str, Any] | None = None,
     rounds_of_this_run: int = ROUNDS,
@@ -46,7 +47,8 @@ def search(
 
     Args:
         experiment: name of a file `experiments/NAME.yaml`.
-        children, rounds: the search's budget instead of the file's; they count all that its record holds.
+        children, rounds, cost_seconds: the search's budget instead of the file's; they count all that its
+            record holds.
         hours: at most as long, counted from the start of this flow run and shared by all repeats.
         seed: one search with this seed, instead of the file's seeds.
         settings: values that replace the file's, by dotted key.
@@ -56,7 +58,7 @@ def search(
         Whether it stopped only because of `rounds_of_this_run`: another flow run has something to do.
     """
     chosen = _experiments.experiment(experiment, settings)
-    named = {"children": children, "rounds": rounds, "hours": hours}
+    named = {"children": children, "rounds": rounds, "hours": hours, "cost_seconds": cost_seconds}
     budget = chosen.budget.model_copy(update={key: value for key, value in named.items() if value})
     workspace, begun, left, more = Workspace.here(), time.monotonic(), rounds_of_this_run, False
     seeds = chosen.seeds if seed is None else (seed,)
@@ -88,6 +90,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--children", type=int, help="go on until the record has as many children")
     parser.add_argument("--rounds", type=int, help="go on until it has as many rounds")
     parser.add_argument("--hours", type=float, help="go on for at most this long")
+    parser.add_argument(
+        "--cost-seconds", type=float, help="go on until the children's training took this long, together"
+    )
     parser.add_argument("--seed", type=int, help="one search with this seed")
     arguments = parser.parse_args(words)
 
