@@ -23,7 +23,7 @@ from nas.tables.replay import replay
 from nas.tables.runs import Run, Runs
 from nas.workspace import Workspace
 
-CHUNK = 5
+CHUNK = 10
 """Runs that a process does before it reports: what a stop loses at most, for each process."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -130,8 +130,9 @@ def _rewards(comparison: Comparison, results: Results) -> np.ndarray:
     return np.array([rule(child) if child.ok else -np.inf for child in children])
 
 
-def one_run(comparison: Comparison, results: Results, configuration: Configuration, seed: int,
-            budget_seconds: float) -> Run:  # fmt: skip
+def one_run(
+    comparison: Comparison, results: Results, configuration: Configuration, seed: int, budget_seconds: float
+) -> Run:
     """One search with a controller built afresh."""
     begun = time.process_time()
     space = comparison.built_space
@@ -155,24 +156,10 @@ class _Job:
     budget_seconds: float
 
 
-class _Process:
-    """What a process keeps between its chunks."""
-
-    job: _Job
-    results: Results
-
-
-def _begin(job: _Job) -> None:
-    table = datasets.load(job.folder, PreparedTable)
-    _Process.job, _Process.results = job, Results(table, job.comparison.roles)
-
-
-def _chunk(configuration: Configuration, seeds: Sequence[int]) -> dict[int, Run]:
-    job = _Process.job
-    return {
-        seed: one_run(job.comparison, _Process.results, configuration, seed, job.budget_seconds)
-        for seed in seeds
-    }
+def _chunk(job: _Job, configuration: Configuration, seeds: Sequence[int]) -> dict[int, Run]:
+    """Some runs in a process of their own, which opens the table for itself."""
+    results = Results(datasets.load(job.folder, PreparedTable), job.comparison.roles)
+    return {seed: one_run(job.comparison, results, configuration, seed, job.budget_seconds) for seed in seeds}
 
 
 def _computed(
@@ -187,13 +174,11 @@ def _computed(
     with _one_thread():
         pool = ProcessPool(
             max_workers=min(processes, len(tasks)),
-            initializer=_begin,
-            initargs=[job],
             context=multiprocessing.get_context("spawn"),
         )
         try:
             names: dict[Future[dict[int, Run]], str] = {
-                pool.schedule(_chunk, args=[configurations[name], seeds]): name for name, seeds in tasks
+                pool.schedule(_chunk, args=[job, configurations[name], seeds]): name for name, seeds in tasks
             }
             waiting = set(names)
             while waiting:
