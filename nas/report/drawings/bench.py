@@ -26,4 +26,4 @@ def draw_bench_cell(cell: NasBench201Cell) -> Drawing:
         name = f"edge{begin}{end}"
         nodes[name] = Node((Does(*_SHORT[operation]),))
         wires += [Wire(f"node{begin}", name), Wire(name, f"node{end}")]
-    return flow(nodes, wires, f"Cell of NAS-Bench-201: {cell.text()}")
+    return flow(nodes, wires, "Cell of NAS-Bench-201: " + ", ".join(cell.operations))

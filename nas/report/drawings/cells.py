@@ -44,7 +44,7 @@ def draw_cell(cell: RecurrentCell) -> Drawing:
     if cell.c_out != root:
         wires.append(Wire(str(root), "c_out", shown=False))  # c_t ends beside h_t
     about = f"Recurrent cell of base {cell.base}, c_t from node {cell.c_out}, c_(t−1) into node {cell.c_in}"
-    return flow(nodes, wires, f"{about}: {cell.text()}", order)
+    return flow(nodes, wires, about, order)
 
 
 def _order(cell: RecurrentCell) -> tuple[dict[str, float], tuple[float, ...]]:

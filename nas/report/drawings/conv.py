@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nas.report.drawings.lanes import Row, in_lanes
 from nas.report.drawings.parts import Drawing
 from nas.spaces.conv import ConvNet
@@ -17,10 +19,10 @@ def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
 
     Bars are as wide as the layers' outputs are deep, a small rectangle shows the shape of the filters.
     """
-    shapes = net.shapes(shape)
-    deepest = max(channels for *_, channels in (shape, *shapes.outputs))
+    outputs, head = _shapes(net, shape)
+    deepest = max(channels for *_, channels in (shape, *outputs))
     rows = [Row("image", _size(shape), "image", share=shape[2] / deepest)]
-    for number, (layer, output) in enumerate(zip(net.layers, shapes.outputs, strict=True), 1):
+    for number, (layer, output) in enumerate(zip(net.layers, outputs, strict=True), 1):
         rows.append(
             Row(
                 _what(layer, net.block),
@@ -32,7 +34,6 @@ def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
                 "2×2 max-pooling of all that passes" if number - 1 in net.pool_after else "",
             )
         )
-    head = shapes.head.shape
     rows.append(
         Row(
             "average, dense, softmax",
@@ -44,7 +45,22 @@ def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
     )
     links = sum(len(row.inputs) for row in rows)
     layers = f"{len(net.layers)} layers" if len(net.layers) > 1 else "one layer"
-    return in_lanes(rows, f"Convolutional network of {layers} with {links} links: {net.text()}")
+    return in_lanes(rows, f"Convolutional network of {layers} with {links} links")
+
+
+def _shapes(net: ConvNet, image: Shape) -> tuple[Sequence[Shape], Shape]:
+    """The shapes of the layers' outputs and of what the classifier gets.
+
+    Without strides and poolings all are as large as the image, which need not be computed for each of the
+    thousands of networks of a page.
+    """
+    if net.pool_after or any(layer.op != "conv" or layer.strides != (1, 1) for layer in net.layers):
+        shapes = net.shapes(image)
+        return shapes.outputs, shapes.head.shape
+    height, width, _ = image
+    channels = [net.block * layer.filters for layer in net.layers]
+    head = sum(channels[number - 1] for number in net.outputs)
+    return [(height, width, depth) for depth in channels], (height, width, head)
 
 
 def draw_resnet(net: ResNet, shape: Shape, classes: int | None) -> Drawing:
@@ -66,7 +82,7 @@ def draw_resnet(net: ResNet, shape: Shape, classes: int | None) -> Drawing:
         rows.append(Row(f"3×3 · {block.filters}{added}", size, "conv", (begin, begin + 1), share, (3, 3)))
     size = f"{rows[-1].size} → {classes}" if classes else rows[-1].size
     rows.append(Row("average, dense, softmax", size, "head", (len(rows) - 1,)))
-    return in_lanes(rows, f"Residual network of {len(net.residual_blocks)} blocks: {net.text()}")
+    return in_lanes(rows, f"Residual network of {len(net.residual_blocks)} blocks")
 
 
 def _what(layer: Layer, block: int) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from nas.report.drawings.layered import Place, layered
-from nas.report.drawings.parts import Anchor, Box, Drawing, Label, Line, Part, arrow
+from nas.report.drawings.parts import Anchor, Box, Drawing, Group, Label, Line, Part, arrow
 
 MARGIN = 14
 WIDTH = 88
@@ -24,6 +25,11 @@ INPUTS = 44
 
 BESIDE = 58
 """Room beside a box for a chip whose value comes in from the side."""
+
+BEGIN: Anchor = "start"
+END: Anchor = "end"
+KEPT = 2**14
+"""Boxes and chips that are kept, since they come again in other cells of a search."""
 
 TURN = 12
 """How far a wire that leaves a box sideways goes before it turns up."""
@@ -129,9 +135,9 @@ def flow(
     for name, node in nodes.items():
         x, y = places[name]
         if node.does:
-            parts += _box(node, x, y, on_right=goals.get(name, x) < x)
+            parts.append(_box(node, x, y, goals.get(name, x) < x))
         else:
-            parts += _chip(node.label, x, y, node.memory)
+            parts.append(_chip(node.label, x, y, node.memory))
     width, height = right - left + 2 * MARGIN, layout.height + 2 * MARGIN
     return Drawing(int(width) + 1, int(height) + 1, tuple(parts), about)
 
@@ -189,37 +195,39 @@ def _curve(places: Sequence[Place], *, joined: bool = False) -> str:
     return way
 
 
-def _box(node: Node, x: float, y: float, *, on_right: bool) -> list[Part]:
-    """A box; its label stands where the wire out of it doesn't turn to."""
+@lru_cache(KEPT)
+def _box(node: Node, x: float, y: float, on_right: bool) -> Group:
+    """A box with its own inputs; its label stands on the right if the wire out of it turns to the left."""
     bottom, left = _bottom(node, y), x - WIDTH / 2
-    parts: list[Part] = []
+    parts: list[Box | Line | Label] = []
     spread = WIDTH / (len(node.inputs) or 1)
     for index, text in enumerate(node.inputs):
         at = left + spread * (index + 0.5)
         parts.append(Line(f"M{at:g} {bottom + INPUTS - CHIP[1]:g}L{at:g} {bottom + 4:g}", "wire"))
         parts.append(arrow(at, bottom, "up", "tip"))
-        parts += _chip(text, at, bottom + INPUTS - CHIP[1] / 2, False)
+        parts += _chip(text, at, bottom + INPUTS - CHIP[1] / 2, False).parts
     for index, does in enumerate(node.does):
         top = bottom - HEIGHT * (index + 1)
         parts.append(Box(left, top, WIDTH, HEIGHT, does.kind, 4))
         parts.append(Label(x, top + HEIGHT / 2 + 4.5, does.text, "text", "middle"))
     if node.beside:
-        at = bottom - HEIGHT * (node.into + 0.5)
-        right = left + WIDTH
+        at, right = bottom - HEIGHT * (node.into + 0.5), left + WIDTH
         parts.append(Line(f"M{right + BESIDE - CHIP[0]:g} {at:g}L{right + 4:g} {at:g}", "memory"))
         parts.append(arrow(right, at, "left", "memory-tip"))
-        parts += _chip(node.beside, right + BESIDE - CHIP[0] / 2, at, True)
+        parts += _chip(node.beside, right + BESIDE - CHIP[0] / 2, at, True).parts
     if node.label:
-        anchor: Anchor
-        at, anchor = (left + WIDTH - 1, "end") if on_right else (left + 1, "start")
-        parts.append(Label(at, bottom - HEIGHT * len(node.does) - 5, node.label, "small", anchor))
-    return parts
+        place, anchor = (left + WIDTH - 1, END) if on_right else (left + 1, BEGIN)
+        parts.append(Label(place, bottom - HEIGHT * len(node.does) - 5, node.label, "small", anchor))
+    return Group(tuple(parts))
 
 
-def _chip(text: str, x: float, y: float, memory: bool) -> list[Part]:
+@lru_cache(KEPT)
+def _chip(text: str, x: float, y: float, memory: bool) -> Group:
     width, height = CHIP
     kind, look = ("memory-chip", "memory-text") if memory else ("chip", "text")
-    return [
-        Box(x - width / 2, y - height / 2, width, height, kind, 13),
-        Label(x, y + 4, text, look, "middle"),
-    ]
+    return Group(
+        (
+            Box(x - width / 2, y - height / 2, width, height, kind, 13),
+            Label(x, y + 4, text, look, "middle"),
+        )
+    )

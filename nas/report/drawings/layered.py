@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from grandalf.graphs import Edge, Graph, Vertex
 from grandalf.layouts import SugiyamaLayout
 
 Place = tuple[float, float]
+
+KEPT = 1024
+"""Layouts that are kept: the cells of a search differ in what their nodes do, few in how they are wired."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,24 @@ def layered(
             order of few crossings.
         way_order: the same for long edges, a number for each layer that they pass.
     """
+    return _layered(
+        tuple(sizes.items()),
+        tuple(edges),
+        (across, between, way),
+        None if order is None else tuple(order.items()),
+        tuple((pair, tuple(numbers)) for pair, numbers in (way_order or {}).items()),
+    )
+
+
+@lru_cache(KEPT)
+def _layered(
+    named: tuple[tuple[str, tuple[float, float]], ...],
+    edges: tuple[tuple[str, str], ...],
+    room: tuple[float, float, float],
+    order: tuple[tuple[str, float], ...] | None,
+    way_order: tuple[tuple[tuple[str, str], tuple[float, ...]], ...],
+) -> Layout:
+    sizes, (across, between, way) = dict(named), room
     vertices = {name: Vertex(name) for name in sizes}
     for name, vertex in vertices.items():
         vertex.view = _View(*sizes[name])
@@ -79,7 +101,7 @@ def layered(
     if order is None:
         layout.draw()
     else:
-        _arrange(layout, order, {made[pair]: numbers for pair, numbers in (way_order or {}).items()})
+        _arrange(layout, dict(order), {made[pair]: numbers for pair, numbers in way_order})
     ways = {pair: tuple(edge.view.places[1:-1]) for pair, edge in made.items()}
     middles = {name: v.view.xy for name, v in vertices.items()}
     lowest = [x for x, y in middles.values() if y == min(y for _, y in middles.values())]

@@ -28,4 +28,4 @@ def draw_listing(architecture: Architecture, why: str) -> Drawing:
     parts: list[Part] = [Box(6, 6, WIDTH - 12, height - 12, "frame")]
     for place, (text, kind) in enumerate(lines):
         parts.append(Label(MARGIN + 4, MARGIN + LINE * (place + 0.75), text, kind))
-    return Drawing(WIDTH, height, tuple(parts), f"{architecture.kind}: {architecture.text()}")
+    return Drawing(WIDTH, height, tuple(parts), f"{architecture.kind}: {why}")

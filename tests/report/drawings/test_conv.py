@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import combinations
 
 import pytest
@@ -43,6 +44,21 @@ def test_layers_tell_window_filters_stride_and_size() -> None:
     ):
         assert text in told, text
     assert "3 × (3×3 · 6 filters, dense)" in texts(draw(parse_architecture("conv:block3,3x3x6@0")))
+
+
+def test_sizes_are_those_of_the_network() -> None:
+    for text in (
+        "conv:3x3x24@0,5x5x36@0+1",
+        "conv:block2,3x3x6@0,3x3x8@1",
+        "conv:3x3x4@0,avg3x3@1",
+        "conv:3x3x4s2@0",
+    ):
+        net = parse_architecture(text)
+        assert isinstance(net, ConvNet)
+        shapes = net.shapes((9, 7, 2))
+        sizes = ["×".join(map(str, shape)) for shape in (*shapes.outputs, shapes.head.shape)]
+        told = [part for part in texts(draw(net, (9, 7, 2))) if re.fullmatch(r"\d+×\d+×\d+", part)]
+        assert told == ["9×7×2", *sizes], text
 
 
 def test_bars_are_as_wide_as_outputs_are_deep() -> None:

@@ -70,8 +70,7 @@ def test_a_drawing_is_whole_and_tells_in_words_what_it_shows(text: str) -> None:
     root = ElementTree.fromstring(svg(drawing))
     assert root.findtext("{http://www.w3.org/2000/svg}title") == drawing.about
     assert (root.get("width"), root.get("role")) == (str(drawing.width), "img")
-    if text.startswith(("conv", "cell")):
-        assert architecture.text() in drawing.about
+    assert len(drawing.about) < 200, "it is read aloud"
 
 
 def test_an_unknown_kind_is_told_honestly_and_its_words_are_no_markup() -> None:
