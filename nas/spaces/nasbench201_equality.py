@@ -2,8 +2,9 @@
 
 Two cells are equal if, from the input to the output, they apply the same operations to the same sums:
 
-* `none` cuts: what comes from it adds nothing, and what is made of nothing is nothing; what doesn't reach
-  the output is no part of the network;
+* `none` cuts: what comes from it adds nothing, and what is made of nothing is nothing (a bias that its batch
+  normalisation could learn is left aside, as by the benchmark's own rule); what doesn't reach the output is
+  no part of the network;
 * `skip_connect` passes its input on, so that its node may be left out;
 * nodes have no names, so that an exchange of two changes nothing;
 * each convolution has weights of its own: two equal convolutions of one input are two, and one that is used
