@@ -162,7 +162,7 @@ DECIDES = {
         "nas/final/evaluate.py",
         "nas/final/touches.py",
     ],
-    "report": ["nas/spaces/conv.py", "nas/search/leaderboard.py", "nas/report/page.py"],
+    "report": ["nas/spaces/conv.py", "nas/search/pareto.py", "nas/report/page.py", "nas/report/web/table.js"],
 }
 """Code that decides what comes out of a stage, beside that of experiments and plug-ins, on which all rest."""
 
