@@ -77,25 +77,31 @@ def _save_language_model(winner: Path, data: PreparedText, shared: Mapping[str, 
     with imported_quietly():
         import mlflow.pyfunc
         import pandas as pd
-        from mlflow.models import infer_signature
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema
     saved = winner / "saved_model"
     if not saved.is_dir():
         raise InputError(f"{winner} holds no saved_model: `nas finalize` exports it")
     words = [data.vocabulary[number] for number in data.split("validation")[:20]]
     line = ("" if data.level == "character" else " ").join(word for word in words if word != "<eos>")
-    example = pd.DataFrame({"text": [line]})
-    with native_messages_hidden():
-        predicted = served_text.LanguageServer(saved).predict(example)
-    mlflow.pyfunc.save_model(
-        loader_module="served_text",
-        data_path=str(saved),
-        code_paths=[served_text.__file__],
-        signature=infer_signature(example, predicted),
-        input_example=example,
-        pip_requirements=_requirements("mlflow", "tensorflow", "numpy", "pandas"),
-        metadata={"level": data.level, "vocabulary": len(data.vocabulary)},
-        **shared,
-    )
+    measure = "bits_per_character" if data.level == "character" else "perplexity"
+    columns = {"tokens": "long", "unknown": "long", measure: "double", "next": "string"}
+    with warnings.catch_warnings():
+        # MLflow compares the example's columns with a range, which pandas 3 announces to change
+        warnings.filterwarnings("ignore", "Operation with range is deprecated")
+        mlflow.pyfunc.save_model(
+            loader_module="served_text",
+            data_path=str(saved),
+            code_paths=[served_text.__file__],
+            signature=ModelSignature(
+                Schema([ColSpec("string", "text")]),
+                Schema([ColSpec(kind, name) for name, kind in columns.items()]),
+            ),
+            input_example=pd.DataFrame({"text": [line]}),
+            pip_requirements=_requirements("mlflow", "tensorflow", "numpy", "pandas"),
+            metadata={"level": data.level, "vocabulary": len(data.vocabulary)},
+            **shared,
+        )
 
 
 def _requirements(*packages: str) -> list[str]:
