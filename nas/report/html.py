@@ -61,18 +61,23 @@ def around(tag: str, markup: Iterable[str], kind: str = "", **attributes: str) -
     return f"<{tag}{written}>{''.join(markup)}</{tag}>"
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "", kind: str = "") -> str:
     """A table that can be scrolled sideways; numbers stand to the right, None is a dash.
 
     Without column names the first cell of each row is its name. `caption` says in words what is listed.
     """
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    rows = list(rows)
+    numbers = [bool(rows) and isinstance(value, int | float) for value in (rows[0] if rows else columns)]
+    head = "".join(
+        f'<th scope="col"{" class=number" if right else ""}>{escape(column)}</th>'
+        for column, right in zip(columns, numbers, strict=True)
+    )
     begin = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""
     body = "".join(f"<tr>{_row(row, named=not begin)}</tr>" for row in rows)
     above = element("caption", caption) if caption else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption or "table")}">'
-        f"<table>{above}{begin}<tbody>{body}</tbody></table></div>"
+        f"{around('table', [above, begin, '<tbody>', body, '</tbody>'], kind)}</div>"
     )
 
 

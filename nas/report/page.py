@@ -66,7 +66,7 @@ def write_page(subjects: Sequence[Subject], path: Path, refresh: int = 0) -> Non
 def _body(subjects: Sequence[Subject], names: str) -> list[str]:
     several = len(subjects) > 1
     title = element("h1", names if several else subjects[0].experiment.name)
-    switch = '<button type="button" id="theme" hidden>Dark or light</button>'
+    switch = '<button type="button" id="theme" hidden>Dark / light</button>'
     about = [] if several else [element("p", subjects[0].experiment.about, "about")]
     parts = [
         '<a class="skip" href="#main">To the results</a>',
@@ -76,7 +76,8 @@ def _body(subjects: Sequence[Subject], names: str) -> list[str]:
     ]
     if several:
         overlay = _chart("compared", 0, "Rewards of all experiments", "Running mean and best so far.")
-        parts.append(_section("Side by side", [*sections.compared(subjects), overlay]))
+        pair = around("div", [*sections.compared(subjects), overlay], "pair")
+        parts.append(_section("Side by side", [pair]))
     for place, subject in enumerate(subjects):
         parts.append(_experiment(subject, place, several))
     dialog = '<dialog id="child" aria-labelledby="child-title"></dialog>'
@@ -122,12 +123,8 @@ def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
             "rewards",
             place,
             "Reward of every child",
-            f"{len(finished):,} children, best reward {best:.4f}. With the running mean, the best so far"
-            + (
-                f", and the middle 80 % of {subject.beside.experiment.name} at equal budget."
-                if subject.beside
-                else "."
-            ),
+            f"{len(finished):,} children, best reward {best:.4f}. With the running mean and the best so far"
+            + (f"; in grey {subject.beside.experiment.name} at equal budget." if subject.beside else "."),
         ),
         _chart(
             "tradeoff",
@@ -136,7 +133,8 @@ def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
             f"{len(front)} children are on the Pareto front; {low} scores are better.",
         ),
     ]
-    if any(curves.statistics_of(searched) for searched in subject.searches):
+    told = {name for searched in subject.searches for name in curves.statistics_of(searched)}
+    if any(not name.startswith("reward/") for name in told):
         found.append(_chart("statistics", place, "The policy", "What the controller told of its updates."))
     if any(child.proposal.tokens for _, child in subject.children()):
         found.append(_chart("shares", place, "Which options were chosen", "Parts of all choices, over time."))

@@ -114,8 +114,10 @@ def gallery(subject: Subject, place: int) -> list[str]:
     shape, outputs = subject.sizes or (None, None)
     metric = subject.rule.metric
     figures = []
+    flat = False
     for rank, (search, child) in enumerate(subject.best[:DRAWN], 1):
         drawing = draw(child.proposal.architecture, shape, outputs)
+        flat = flat or drawing.width > drawing.height
         score = measured(subject.score(child), metric)
         link = f"#child-{place}-{search}-{child.number}"
         caption = [
@@ -132,7 +134,10 @@ def gallery(subject: Subject, place: int) -> list[str]:
     note = []
     if subject.sizes is None:
         note = [element("p", "Sizes are for images of 32×32×3: the data set is not here to tell.", "note")]
-    return [around("div", figures, "gallery"), *(note if _has_sizes(subject) else [])]
+    return [
+        around("div", figures, "gallery flat" if flat else "gallery"),
+        *(note if _has_sizes(subject) else []),
+    ]
 
 
 def _has_sizes(subject: Subject) -> bool:
@@ -243,7 +248,7 @@ def asked(subject: Subject) -> list[str]:
     rows.append(("seeds", ", ".join(map(str, experiment.seeds))))
     shown = around("div", [inline(draw_decisions(experiment.built_space))], "scroll drawn", tabindex="0")
     return [
-        table(("", ""), rows, "The experiment"),
+        table(("", ""), rows, "The experiment", "plain"),
         folded("The search space, decision by decision", [shown]),
     ]
 
@@ -380,7 +385,7 @@ def repeat(subject: Subject) -> list[str]:
     checkout = [f"git checkout {commit.rstrip('+')}"] if commit else []
     stages = STAGES if subject.experiment.recipe is not None else STAGES[:1]
     commands = [*checkout, "make setup", *(f"nas {stage} {name}" for stage in stages), f"nas report {name}"]
-    parts = [table(("", ""), rows, "What defines the search")]
+    parts = [table(("", ""), rows, "What defines the search", "plain")]
     if commit.endswith("+"):
         parts.append(element("p", "Files differed from this commit when the search ran.", "note"))
     return [*parts, around("pre", [element("code", "\n".join(commands))], tabindex="0")]
@@ -415,7 +420,7 @@ def compared(subjects: Sequence[Subject]) -> list[str]:
         lines["device time"].append(duration(sum(_seconds(subject).values())))
     columns = ("", *(subject.experiment.name for subject in subjects))
     rows = [(name, *values) for name, values in lines.items()]
-    return [table(columns, rows, "The experiments side by side")]
+    return [table(columns, rows, "The experiments side by side", "plain")]
 
 
 def _plain(metric: str) -> str:

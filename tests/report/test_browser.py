@@ -62,7 +62,7 @@ def test_the_best_child_stands_first_and_headers_sort(page: Page) -> None:
     header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "descending")
     assert column(page, 1)[0] == str(CHILDREN - 1)
-    page.get_by_role("button", name="Later").click()
+    page.get_by_role("button", name="Next page").click()
     assert column(page, 1)[0] == str(CHILDREN - 51)
 
 
@@ -179,7 +179,7 @@ def test_it_fits_any_screen_and_has_the_preferred_colours(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (ground == "rgb(11, 14, 19)") is (scheme == "dark")
-        page.get_by_role("button", name="Dark or light").click()
+        page.get_by_role("button", name="Dark / light").click()
         other = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert other != ground
 

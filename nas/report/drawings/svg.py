@@ -29,7 +29,8 @@ def svg(drawing: Drawing, theme: Theme | None = None) -> str:
 def inline(drawing: Drawing) -> str:
     """The drawing as an element of a page, which has the rules of its kinds and the colours."""
     return (
-        f'<svg class="drawing" width="{drawing.width}" height="{drawing.height}" '
+        f'<svg class="drawing" style="--wide:{drawing.width}px" width="{drawing.width}" '
+        f'height="{drawing.height}" '
         f'viewBox="0 0 {drawing.width} {drawing.height}" role="img" aria-label="{escape(drawing.about)}">'
         f"{''.join(fragments(drawing))}</svg>"
     )

@@ -93,7 +93,7 @@ class Chart {
       const y = this.py(i);
       if (y > box.top && y < box.top + box.height) pen.fillText(row, box.left - 8, y);
     });
-    else for (const tick of ticks(view.y0, view.y1, Math.max(2, box.height / 50))) {
+    else for (const tick of ticks(view.y0, view.y1, Math.max(3, box.height / 42))) {
       const y = this.py(tick);
       pen.globalAlpha = 0.5;
       pen.beginPath(); pen.moveTo(box.left, y); pen.lineTo(box.left + box.width, y); pen.stroke();

@@ -63,11 +63,12 @@ function child(place, i) {
     });
     side.append(figure);
   }
-  side.append(make("p", "Its text form:", "note"), make("code", text));
+  side.append(make("div", "", "", make("p", "Its text form:", "note"), make("code", text)));
   const drawn = make("div", "", "scroll drawn");
   drawn.tabIndex = 0;
   drawn.append(drawing(experiment.children, columns.architecture[i], text));
-  return make("div", "", "child", make("div", "", "top", title, ...steps, close), drawn, side);
+  const [width, height] = experiment.children.drawings[columns.architecture[i]];
+  return make("div", "", width > height ? "child flat" : "child", make("div", "", "top", title, ...steps, close), drawn, side);
 }
 
 /** The drawing of an architecture, put together from its pieces, in which every text was escaped. */
@@ -77,6 +78,7 @@ function drawing({ drawings, pieces }, architecture, text) {
   svg.setAttribute("class", "drawing");
   svg.setAttribute("width", width);
   svg.setAttribute("height", height);
+  svg.style.setProperty("--wide", `${width}px`);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `Drawing of ${text}`);

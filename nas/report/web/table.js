@@ -45,7 +45,7 @@ function childrenTable(place, box) {
   listed.tabIndex = 0;
   listed.setAttribute("role", "region");
   listed.setAttribute("aria-label", `Children of ${experiment.name}`);
-  const before = make("button", "Earlier"), after = make("button", "Later"), where = make("span");
+  const before = make("button", "Previous page"), after = make("button", "Next page"), where = make("span");
   where.setAttribute("role", "status");
   const pages = make("div", "", "pages", before, after, where);
   for (const name of names) {
@@ -58,6 +58,7 @@ function childrenTable(place, box) {
     });
     const cell = make("th", "", "", button);
     cell.scope = "col";
+    if (!["child", "status", "architecture"].includes(name)) cell.className = "number";
     cell.dataset.column = name;
     head.append(cell);
   }
