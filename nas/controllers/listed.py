@@ -8,7 +8,7 @@ from typing import Any
 from nas.controllers.controller import Controller, Told, rewards_of
 from nas.errors import InputError
 from nas.evaluation import Proposal
-from nas.spaces import Space, parse_architecture
+from nas.spaces import Architecture, Space, parse_architecture
 
 
 class ListController(Controller):
@@ -27,6 +27,11 @@ class ListController(Controller):
         self._entries = [
             (parse_architecture(entry["architecture"]), dict(entry.get("overrides", {}))) for entry in entries
         ]
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """Of all entries, in order."""
+        return tuple(architecture for architecture, _ in self._entries)
 
     def propose(self, count: int) -> list[Proposal]:
         """The next `count` entries, or as many as are left."""

@@ -12,6 +12,7 @@ from nas.controllers.controller import Controller
 from nas.errors import InputError
 from nas.evaluation import Evaluator
 from nas.experiment import Experiment, fingerprint
+from nas.search.fitting import check_parts
 from nas.search.record import Record, is_ahead
 from nas.search.search import Listener, Search
 from nas.workers.slots import platform
@@ -37,7 +38,7 @@ def open_search(
 
     Raises:
         RecordLockedError: another process is working on this search.
-        InputError: an option of a part is not allowed.
+        InputError: an option of a part is not allowed, or the parts don't fit together.
     """
     data = datasets.prepare(experiment.data, workspace)
     definition = experiment.definition(data.digest, **platform(experiment.workers))
@@ -45,6 +46,7 @@ def open_search(
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
         raise InputError(f"controller '{experiment.controller.name}' is no nas.controllers.Controller")
+    check_parts(experiment, data, controller)
     record = Record.hold(path, definition, snapshot_path(experiment, workspace))
     try:
         record.set_meta("experiment", experiment.model_dump(mode="json"))

@@ -1,0 +1,59 @@
+"""Whether the parts of an experiment fit together, asked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from nas.controllers.controller import Controller
+from nas.controllers.listed import ListController
+from nas.datasets import Prepared
+from nas.errors import InputError
+from nas.experiment import Experiment
+from nas.spaces import Architecture, Space, Tokens, parse_architecture
+
+
+def check_parts(experiment: Experiment, data: Prepared, controller: Controller) -> None:
+    """Computes the size of networks that the experiment would train, which takes all of its parts.
+
+    These are the first network of the space, or the whole list of a controller that has one, by the search's
+    recipe, and the hand-made baseline by that of the finals.
+
+    Raises:
+        InputError: space, recipe, data or baseline don't go together, or not even a network of least size is
+            within the recipe's limits.
+    """
+    if experiment.recipe is None:
+        return
+    listed = controller.architectures if isinstance(controller, ListController) else ()
+    parts = f"space '{experiment.space.name}', recipe '{experiment.recipe.name}'"
+    _check(parts, experiment.built_recipe(), listed or [first_architecture(experiment.built_space)], data)
+    if experiment.final.baseline:
+        recipe = experiment.built_recipe(experiment.final.recipe)
+        baseline = f"final.baseline '{experiment.final.baseline}', recipe '{experiment.recipe.name}'"
+        _check(baseline, recipe, [parse_architecture(experiment.final.baseline)], data)
+
+
+def _check(parts: str, recipe: Any, architectures: Iterable[Architecture], data: Prepared) -> None:
+    for architecture in architectures:
+        try:
+            recipe.cost(architecture, data)
+        except InputError as error:
+            raise InputError(
+                f"{parts} and the data '{data.name}' ({data.kind}) don't fit together: {error}"
+            ) from error
+
+
+def first_architecture(space: Space) -> Architecture:
+    """The architecture that takes the first option of every choice, and no link."""
+    depth = space.depth.at(0)
+    steps = space.steps(depth)
+
+    def values() -> Iterator[Tokens]:
+        taken: list[Tokens] = []
+        for index in range(len(steps)):
+            taken.append((0,) * steps.widths[index] if steps.is_on(index, taken) else ())
+            yield taken[-1]
+
+    return space.decode(tuple(chain.from_iterable(values())), depth)
