@@ -28,6 +28,9 @@ from nas.spaces import Space, parse_architecture
 SEMANTICS = 1
 """Raised when a change of the code changes what an experiment means; part of every fingerprint."""
 
+FINAL_SUFFIX = ".final"
+"""Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -186,8 +189,8 @@ class Experiment(_Strict):
         """
         if self.recipe is None:
             raise InputError(
-                f"the experiment '{self.name}' has no recipe: its children are looked up, so that nothing can "
-                "be trained again. What its answers are worth, `nas compare` reports"
+                f"the experiment '{self.name}' has no recipe: its children are looked up, so that nothing "
+                "can be trained again. What its answers are worth, `nas compare` reports"
             )
         return self.recipe.model_dump()
 

@@ -11,12 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.experiment import Experiment, load, parse_setting
+from nas.experiment import FINAL_SUFFIX, Experiment, load, parse_setting
 from nas.workspace import Workspace
 
 PROXY = "proxy"
-FINAL_SUFFIX = ".final"
-"""Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
 
 WIDE = 100_000
 """Columns of a screen that is no terminal: what another program reads is never cut or folded."""

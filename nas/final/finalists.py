@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.errors import SearchError
-from nas.experiment import Budget, Experiment, Part, SearchRules
+from nas.experiment import FINAL_SUFFIX, Budget, Experiment, Part, SearchRules
 from nas.search.record import Record, best_children
 from nas.search.search import RewardRule
 from nas.spaces import Architecture, parse_architecture
@@ -128,7 +128,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
         workers = workers.model_copy(update={"time_limit_minutes": limit})
     return experiment.model_copy(
         update={
-            "name": f"{experiment.name}.final",
+            "name": f"{experiment.name}{FINAL_SUFFIX}",
             "controller": Part(name="list", entries=listed),  # type: ignore[call-arg]
             "recipe": Part(**recipe),
             "search": SearchRules(children_per_round=len(trainings), duplicates="train"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
-from nas.experiment import Experiment, fingerprint
+from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
 from nas.search.record import Record
 from nas.search.rows import Child
 from nas.tracking import facts
@@ -69,7 +69,7 @@ class Projection:
         self._target = target_of(connection)
         definition = record.definition
         self._fingerprint = fingerprint(definition)
-        final = definition.get("controller", {}).get("name") == "list"
+        final = experiment.name.endswith(FINAL_SUFFIX)
         self._role, self._child_role = ("finals", "final") if final else ("search", "child")
         self._score_name = "score" if final else "proxy_score"
         self._data = definition.get("data", {"name": experiment.data.name, "digest": ""})

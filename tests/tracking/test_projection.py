@@ -252,19 +252,30 @@ def test_finals_are_runs_of_their_own_with_a_score_and_not_a_proxy(
     workspace: Workspace, experiment: Experiment
 ) -> None:
     entries = [{"architecture": "conv:3x3x4@0,1x1x8@1"}] * 200
-    finals = experiment.model_copy(
-        update={"controller": experiment.controller.model_validate({"name": "list", "entries": entries})}
-    )
+    listed = experiment.controller.model_validate({"name": "list", "entries": entries})
+    finals = experiment.model_copy(update={"name": "tiny.final", "controller": listed})
     with held(workspace, finals) as record:
         add_round(record, trained(0.5))
         Tracker(workspace).sync(record, finals)
-    (parent,), (final,) = runs(workspace, "finals"), runs(workspace, "final")
+    (parent,), (final,) = runs(workspace, "finals", "tiny.final"), runs(workspace, "final", "tiny.final")
     assert final.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert final.data.metrics["score"] == 0.5
     assert "proxy_score" not in final.data.metrics
     assert parent.data.params["controller.entries"].endswith("…"), "clipped to what MLflow takes"
     assert artifact(workspace, parent, "experiment.json")["definition"] == record_definition(finals)
-    assert runs(workspace, "child") == []
+    assert runs(workspace, "child", "tiny.final") == []
+
+
+def test_a_search_over_a_list_is_a_search(workspace: Workspace, experiment: Experiment) -> None:
+    """Such as the transfer of a cell to other data: its scores are a proxy until the finals."""
+    listed = {"name": "list", "entries": [{"architecture": "conv:3x3x4@0,1x1x8@1"}]}
+    search = experiment.model_copy(update={"controller": experiment.controller.model_validate(listed)})
+    with held(workspace, search) as record:
+        add_round(record, trained(0.5))
+        Tracker(workspace).sync(record, search)
+    (child,) = runs(workspace, "child")
+    assert child.data.metrics["proxy_score"] == 0.5
+    assert len(runs(workspace, "search")) == 1
 
 
 def record_definition(experiment: Experiment) -> dict:
