@@ -86,4 +86,4 @@ class PerplexityReward:
     def __call__(self, result: ChildResult) -> float:
         """The reward; finite whatever the result."""
         score = self.score(result)
-        return self.failed if score is None or not math.isfinite(score) else float(self.c / score**2)
+        return self.failed if score is None or not math.isfinite(score) else self.c / score / score

@@ -109,5 +109,5 @@ class _Training:
 
 
 def perplexity(nats: float) -> float:
-    """e to the mean nats of a token; infinite where it is too large for a number."""
-    return math.exp(nats) if nats < 700 else math.inf
+    """e to the mean nats of a token; of more than 700 nats that of 700: JSON knows no infinite number."""
+    return math.exp(min(nats, 700.0))

@@ -13,6 +13,7 @@ from nas import datasets
 from nas.datasets import PreparedText
 from nas.errors import InputError
 from nas.networks.language import LanguageModel
+from nas.training.language import perplexity
 from nas.training.measured import Z95, Measured
 from nas.training.reader import Reader
 
@@ -62,7 +63,7 @@ def measure(model: str, data: str, split: str) -> dict[str, Any]:
     nats = reader.each()
     mean, half = float(nats.mean()), _half_interval(nats)
     characters = prepared.level == "character"
-    show = _bits if characters else _perplexity
+    show = _bits if characters else perplexity
     return Measured(
         "bits_per_character" if characters else "perplexity",
         show(mean),
@@ -96,7 +97,7 @@ def by_frequency(tokens: np.ndarray, nats: np.ndarray) -> list[dict[str, Any]]:
                 {
                     "rank": f"{first + 1}–{last}",
                     "share": float(group.mean()),
-                    "perplexity": round(_perplexity(float(nats[group].mean())), 6),
+                    "perplexity": round(perplexity(float(nats[group].mean())), 6),
                 }
             )
         first = last
@@ -108,10 +109,6 @@ def _half_interval(nats: np.ndarray) -> float:
     length = len(nats) // min(BLOCKS, len(nats))
     means = nats[: len(nats) // length * length].reshape(-1, length).mean(axis=1)
     return Z95 * float(means.std(ddof=1)) / math.sqrt(len(means)) if len(means) > 1 else 0.0
-
-
-def _perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf
 
 
 def _bits(nats: float) -> float:

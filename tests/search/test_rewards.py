@@ -65,6 +65,10 @@ def test_the_lowest_perplexity_of_the_window_counts() -> None:
     assert not AccuracyReward().lower_is_better
 
 
+def test_a_perplexity_whose_square_is_too_large_for_a_number_has_a_reward() -> None:
+    assert PerplexityReward()(perplexities(1e200)) == 0.0
+
+
 @pytest.mark.parametrize("values", [(), (math.inf,), (math.nan,)])
 def test_a_perplexity_that_is_no_number_is_rewarded_as_a_failure(values: tuple[float, ...]) -> None:
     assert PerplexityReward(failed=-1.0)(perplexities(*values)) == -1.0

@@ -105,6 +105,11 @@ def test_a_loss_that_is_no_number_ends_the_training(language_run: MakeRun) -> No
         language.train(language_run("cell:add-relu,add-relu/add-relu/c=1,inject=add-relu@0", init_scale=1e20))
 
 
+def test_a_loss_whatever_its_size_has_a_perplexity_that_json_can_hold() -> None:
+    assert language.perplexity(math.log(50.0)) == pytest.approx(50.0)
+    assert math.isfinite(language.perplexity(5000.0))
+
+
 def test_a_hopeless_child_is_stopped(language_run: MakeRun) -> None:
     run = language_run(epochs=4, stop_hopeless=True, grace_epochs=1)
     run.elders = (1.5, 1.4, 1.3)
