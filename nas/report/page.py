@@ -140,7 +140,7 @@ def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
         found.append(_chart("shares", place, "Which options were chosen", "Parts of all choices, over time."))
     if any(child.started_at for child in finished):
         found.append(
-            _chart("timeline", place, "Slots", "When each child ran where; failures in colour.", wide=True)
+            _chart("timeline", place, "Slots", "When each child ran where; failures in colour. Each tells what it waited for.", wide=True)
         )
     return found
 

@@ -40,7 +40,7 @@ def write_drawings(subject: Subject, folder: Path, count: int) -> dict[tuple[int
     written = {}
     for rank, (place, child) in enumerate(subject.best[:count], 1):
         seed = subject.searches[place].seed
-        path = folder / f"best-{rank:02}-seed-{seed}-child-{child.number}.svg"
+        path = folder / f"best-{rank:02}.svg"
         save(draw(child.proposal.architecture, shape, outputs), path)
         written[seed, child.number] = path
     return written

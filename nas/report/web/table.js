@@ -1,4 +1,5 @@
 const LINES = 50;
+const LETTERS = new Intl.Collator("en", { numeric: true });
 
 /** What can be asked for in the search field beside words, as in reward>0.5. */
 const ASKED = /^(child|seed|round|reward|score|parameters|seconds)(<=|>=|<|>|=)(-?[\d.]+(?:e-?\d+)?)$/i;
@@ -81,7 +82,7 @@ function childrenTable(place, box) {
       const [x, y] = [of(a), of(b)];
       if (x === y) return a - b;
       if (x === null || y === null) return x === null ? 1 : -1;  // what has no value stands last
-      return sign * (typeof x === "string" ? x.localeCompare(y, "en", { numeric: true }) : x - y);
+      return sign * (typeof x === "string" ? LETTERS.compare(x, y) : x - y);
     });
   }
 
