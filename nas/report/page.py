@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nas.report.html import around, element, page
 from nas.report.subject import FindExperiment, FindRecord, Subject, gather
 from nas.search.folders import replaced
 from nas.search.pareto import objective_of
+from nas.search.rows import Child
 from nas.workspace import Workspace
 
 TOGETHER = "+"
@@ -58,12 +59,29 @@ def write_page(subjects: Sequence[Subject], path: Path, refresh: int = 0) -> Non
         f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{variables('dark')}}}}}"
         f":root[data-theme=dark]{{{variables('dark')}}}{rules('.drawing ')}"
     )
-    data = packed({"experiments": [_data(subject) for subject in subjects]})
-    text = page(f"{names} · nasflow", _body(subjects, names), style=style, packed=data, refresh=refresh)
+    every = [_Shown.of(subject) for subject in subjects]
+    data = packed({"experiments": [_data(shown) for shown in every]})
+    text = page(f"{names} · nasflow", _body(every, names), style=style, packed=data, refresh=refresh)
     path.write_text(text, encoding="utf-8")
 
 
-def _body(subjects: Sequence[Subject], names: str) -> list[str]:
+@dataclass(frozen=True)
+class _Shown:
+    """An experiment and what is computed of it once, since it takes a second for ten thousand children."""
+
+    subject: Subject
+    front: Sequence[tuple[int, Child]]
+    shares: Sequence[curves.Shares]
+    statistics: Sequence[Mapping[str, curves.Curve]]
+
+    @classmethod
+    def of(cls, subject: Subject) -> _Shown:
+        statistics = [curves.statistics_of(searched) for searched in subject.searches]
+        return cls(subject, curves.front_of(subject), curves.shares_of(subject), statistics)
+
+
+def _body(every: Sequence[_Shown], names: str) -> list[str]:
+    subjects = [shown.subject for shown in every]
     several = len(subjects) > 1
     title = element("h1", names if several else subjects[0].experiment.name)
     switch = '<button type="button" id="theme" hidden>Dark / light</button>'
@@ -78,20 +96,20 @@ def _body(subjects: Sequence[Subject], names: str) -> list[str]:
         overlay = _chart("compared", 0, "Rewards of all experiments", "Running mean and best so far.")
         pair = around("div", [*sections.compared(subjects), overlay], "pair")
         parts.append(_section("Side by side", [pair]))
-    for place, subject in enumerate(subjects):
-        parts.append(_experiment(subject, place, several))
+    for place, shown in enumerate(every):
+        parts.append(_experiment(shown, place, several))
     dialog = '<dialog id="child" aria-labelledby="child-title"></dialog>'
     return [*parts, "</main>", dialog, '<div id="told" class="unseen" aria-live="polite"></div>']
 
 
-def _experiment(subject: Subject, place: int, several: bool) -> str:
+def _experiment(shown: _Shown, place: int, several: bool) -> str:
     level = 3 if several else 2
-    front = curves.front_of(subject)
-    on_front = frozenset((search, child.number) for search, child in front)
+    subject = shown.subject
+    on_front = frozenset((search, child.number) for search, child in shown.front)
     found: dict[str, list[str]] = {
         "Result": sections.result(subject),
         "Best architectures of the search": sections.gallery(subject, place),
-        "Curves": [*sections.beside(subject), around("div", _charts(subject, place, front), "charts")],
+        "Curves": [*sections.beside(subject), around("div", _charts(shown, place), "charts")],
         "Leaderboard of the search (proxy)": sections.leaderboard(subject, on_front),
         "All children": [_children(place)],
         "Finals": sections.finals(subject),
@@ -114,7 +132,8 @@ def _section(name: str, parts: Sequence[str], level: int = 2) -> str:
     return around("section", [element(f"h{level}", name), *parts])
 
 
-def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
+def _charts(shown: _Shown, place: int) -> list[str]:
+    subject = shown.subject
     finished = [child for _, child in subject.children() if child.result is not None]
     best = max((child.reward for child in finished), default=0.0)
     low = "lower" if subject.rule.lower_is_better else "higher"
@@ -130,17 +149,22 @@ def _charts(subject: Subject, place: int, front: Sequence[Any]) -> list[str]:
             "tradeoff",
             place,
             f"Score against {_objective(subject)}",
-            f"{len(front)} children are on the Pareto front; {low} scores are better.",
+            f"{len(shown.front)} children are on the Pareto front; {low} scores are better.",
         ),
     ]
-    told = {name for searched in subject.searches for name in curves.statistics_of(searched)}
-    if any(not name.startswith("reward/") for name in told):
+    if any(not name.startswith("reward/") for told in shown.statistics for name in told):
         found.append(_chart("statistics", place, "The policy", "What the controller told of its updates."))
-    if any(child.proposal.tokens for _, child in subject.children()):
+    if shown.shares:
         found.append(_chart("shares", place, "Which options were chosen", "Parts of all choices, over time."))
     if any(child.started_at for child in finished):
         found.append(
-            _chart("timeline", place, "Slots", "When each child ran where; failures in colour. Each tells what it waited for.", wide=True)
+            _chart(
+                "timeline",
+                place,
+                "Slots",
+                "When each child ran where; failures in colour. Each tells what it waited for.",
+                wide=True,
+            )
         )
     return found
 
@@ -161,8 +185,9 @@ def _objective(subject: Subject) -> str:
     return objective_of(subject.rule).replace("_", "-")
 
 
-def _data(subject: Subject) -> Mapping[str, Any]:
+def _data(shown: _Shown) -> Mapping[str, Any]:
     """What the page's script gets of an experiment."""
+    subject = shown.subject
     longest = max((len(searched.children) for searched in subject.searches), default=0)
     band = curves.band_of(subject.beside, longest) if subject.beside else None
     return {
@@ -175,12 +200,9 @@ def _data(subject: Subject) -> Mapping[str, Any]:
         "rewards": [asdict(curves.rewards_of(searched)) for searched in subject.searches],
         "band": asdict(band) if band else None,
         "beside": subject.beside.experiment.name if subject.beside else "",
-        "statistics": [
-            {name: asdict(curve) for name, curve in curves.statistics_of(searched).items()}
-            for searched in subject.searches
-        ],
-        "front": [[place, child.number] for place, child in curves.front_of(subject)],
-        "shares": [asdict(one) for one in curves.shares_of(subject)],
+        "statistics": [{name: asdict(curve) for name, curve in told.items()} for told in shown.statistics],
+        "front": [[place, child.number] for place, child in shown.front],
+        "shares": [asdict(one) for one in shown.shares],
         "rounds": [
             [round(10 * (done.sampled_at - searched.rounds[0].sampled_at)) for done in searched.rounds]
             for searched in subject.searches

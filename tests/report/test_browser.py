@@ -219,6 +219,25 @@ def test_cells_open_too(running: Browser, tmp_path: Path) -> None:
         assert {"ct", "ct−1", "ht"} <= set(drawn)
 
 
+@pytest.mark.parametrize(
+    ("children", "how"),
+    [(1, {"open_round": True}), (8, {"failing": 1.0}), (4, {"controller": "list"}), (1, {})],
+)
+def test_a_page_with_little_on_it_opens_too(
+    running: Browser, tmp_path: Path, children: int, how: dict[str, object]
+) -> None:
+    entries = [{"architecture": "conv:3x3x4@0"}] * 4
+    listed = {"controller": {"name": "list", "entries": entries}} if how.pop("controller", "") else {}
+    experiment = tiny_experiment(tmp_path, **listed)
+    path = make_search(experiment, Workspace(tmp_path), children, **how)
+    found = gather(experiment, Workspace(tmp_path), lambda _: Record.read(path))
+    write_page([found], tmp_path / "little.html")
+    with opened(running, tmp_path / "little.html") as page:
+        assert page.locator(".listed tbody tr").count() == children
+        page.evaluate("location.hash = 'child-0-0-0'")
+        expect(page.get_by_role("dialog")).to_contain_text("Child 0 of tiny")
+
+
 def test_a_watched_page_looks_for_a_newer_one(running: Browser, tmp_path: Path) -> None:
     file = tmp_path / "watched.html"
     write_page([subject(tmp_path, "watched", 8)], file, refresh=1)

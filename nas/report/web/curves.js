@@ -84,7 +84,7 @@ const CURVES = {
 
   shares(figure, experiment) {
     const names = experiment.shares.map((one) => one.decision);
-    const last = 1 + Math.max(...experiment.children.columns.number);
+    const last = 1 + experiment.children.columns.number.reduce((most, number) => Math.max(most, number), 0);
     return chosen(figure, "decision", names, names[0], (name, box) => {
       const { options, windows, first } = experiment.shares.find((one) => one.decision === name);
       const ends = first.map((_, i) => (i + 1 < first.length ? first[i + 1] : last));
