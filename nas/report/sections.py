@@ -16,6 +16,8 @@ from nas.report.drawings.svg import inline
 from nas.report.html import around, element, folded, picture, table
 from nas.report.subject import Searched, Subject
 from nas.report.words import counted, duration, measured, with_interval
+from nas.spaces.conv import ConvNet
+from nas.spaces.resnet import ResNet
 
 STAGES = ("search", "finalize", "evaluate")
 DRAWN = 3
@@ -141,7 +143,8 @@ def gallery(subject: Subject, place: int) -> list[str]:
 
 
 def _has_sizes(subject: Subject) -> bool:
-    return len(subject.best[0][1].proposal.architecture.shown_for[0]) == 3
+    """Whether sizes of layers stand in the drawings."""
+    return isinstance(subject.best[0][1].proposal.architecture, ConvNet | ResNet)
 
 
 def beside(subject: Subject) -> list[str]:

@@ -9,7 +9,7 @@ from nas.spaces.nasbench201 import EDGES, NasBench201Cell
 _SHORT = {
     "nor_conv_1x1": ("1×1 conv", "activate"),
     "nor_conv_3x3": ("3×3 conv", "activate"),
-    "avg_pool_3x3": ("3×3 average", "pool"),
+    "avg_pool_3x3": ("3×3 avg", "pool"),
     "skip_connect": ("identity", "combine"),
 }
 
