@@ -23,6 +23,7 @@ import numpy as np
 
 from nas import datasets
 from nas.errors import SearchError
+from nas.training.saving import served
 
 TOLERANCE = 1e-3
 """Largest difference of a probability: rounding stayed below 1e-4, training mode was off by 5e-3 to 1e-1."""
@@ -53,8 +54,7 @@ def export(model: str, data: str, folder: str) -> dict[str, Any]:
     network = keras.models.load_model(model, compile=False)
     expected = network.predict(images, verbose=0)
     saved_model(network, target / "saved_model")
-    reloaded = keras.layers.TFSMLayer(target / "saved_model", call_endpoint="serve")
-    difference = float(np.abs(keras.ops.convert_to_numpy(reloaded(images)) - expected).max())
+    difference = float(np.abs(served(target / "saved_model", images) - expected).max())
     if not difference <= TOLERANCE:
         raise SearchError(
             f"the exported SavedModel predicts otherwise than the Keras model: probabilities differ by up "

@@ -15,6 +15,7 @@ from nas.datasets import PreparedText
 from nas.errors import SearchError
 from nas.networks.language import LanguageModel
 from nas.training.language_serving import load
+from nas.training.saving import served
 
 TOLERANCE = 1e-3
 """Largest difference of a probability or of nats that counts as rounding."""
@@ -59,10 +60,9 @@ def export(model: str, data: str, folder: str) -> dict[str, Any]:
     streams, steps = TOKENS
     text = np.resize(np.asarray(prepared.split("validation")), (streams, steps)).astype("int32")
     expected = serving(text)
-    reloaded = keras.layers.TFSMLayer(target, call_endpoint="serve")(text)
+    reloaded = served(target, text)
     for name, values in expected.items():
-        pair = (ops.convert_to_numpy(values), ops.convert_to_numpy(reloaded[name]))
-        difference = float(np.abs(pair[0] - pair[1]).max())
+        difference = float(np.abs(ops.convert_to_numpy(values) - reloaded[name]).max())
         if not difference <= TOLERANCE:
             raise SearchError(
                 f"the exported SavedModel predicts otherwise than the Keras model: {name} differs by up to "

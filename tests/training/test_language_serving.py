@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,25 @@ def test_the_saved_model_gives_nats_and_next_tokens_without_our_code(
     assert math.exp(nats.mean()) == pytest.approx(expected, rel=1e-3)
     assert after.shape == (1, len(text.vocabulary))
     assert after.sum() == pytest.approx(1.0, abs=1e-4)
+
+
+ON_JAX = """
+import json, os, sys
+os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+from nas.networks.language import LanguageModel
+from nas.training.language_export import export
+from nas.training.saving import save_model
+from pathlib import Path
+
+data, folder, vocabulary = sys.argv[1:]
+model = LanguageModel("cell:zoph-le-2017", int(vocabulary), 6, init_scale=0.5, seed=1)
+model.build()
+print(json.dumps(export(str(save_model(model, Path(folder) / "model.keras")), data, folder)))
+"""
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+def test_a_model_that_was_trained_on_jax_is_exported_there(text: PreparedText, tmp_path: Path) -> None:
+    arguments = [str(text.folder), str(tmp_path), str(len(text.vocabulary))]
+    done = end_python(begin_python(ON_JAX, *arguments))
+    assert done == {"keras": "model.keras", "saved_model": "saved_model"}
