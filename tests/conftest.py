@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,20 @@ def shared() -> Path:
     if not (folder / "datasets").is_dir():
         pytest.skip(f"no real data at {folder} (set NAS_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the tests' own Prefect API, which this process uses too; its database is its own."""
+    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.testing.utilities import prefect_test_harness
+
+    import flows  # noqa: F401 - before Prefect, which reads its environment once
+
+    before = os.environ.get("PREFECT_HOME")
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    with prefect_test_harness(server_startup_timeout=120):
+        yield str(SubprocessASGIServer().api_url)
+    os.environ.pop("PREFECT_HOME")
+    if before is not None:
+        os.environ["PREFECT_HOME"] = before

@@ -38,8 +38,8 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
 ONLY_SEARCH = "search@digits-conv"
 
 
-def call(folder: Path, *command: str) -> str:
-    """Runs a program in `folder` and returns its output; `python` is this one."""
+def call(folder: Path, *command: str, **variables: str) -> str:
+    """Runs a program in `folder` and returns its output; `variables` join its environment."""
     bin_folder = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -48,6 +48,7 @@ def call(folder: Path, *command: str) -> str:
         "PREFECT_HOME": str(folder.parent / "prefect"),
         **{f"GIT_{who}_NAME": "Test" for who in ("AUTHOR", "COMMITTER")},
         **{f"GIT_{who}_EMAIL": "test@localhost" for who in ("AUTHOR", "COMMITTER")},
+        **variables,
     }
     done = subprocess.run(
         command,
@@ -62,13 +63,16 @@ def call(folder: Path, *command: str) -> str:
     return done.stdout
 
 
-def dvc(folder: Path, *arguments: str) -> str:
-    return call(folder, sys.executable, "-m", "dvc", *arguments)
+def dvc(folder: Path, *arguments: str, **variables: str) -> str:
+    return call(folder, sys.executable, "-m", "dvc", *arguments, **variables)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with small experiments, in git, made whole by `dvc repro`."""
+def project(api: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with small experiments, in git, made whole by `dvc repro`.
+
+    All stages of this first run share a Prefect server; those that the tests run have none, as usual.
+    """
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("the project is no git repository here")
     folder = tmp_path_factory.mktemp("dvc") / "project"
@@ -83,7 +87,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment))
     (folder / "dvc.lock").unlink(missing_ok=True)
     call(folder, "git", "init", "--quiet", ".")
-    dvc(folder, "repro")
+    dvc(folder, "repro", PREFECT_API_URL=api)
     commit(folder)
     return folder
 
