@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.experiment import Experiment
-from nas.report import curves, sections
+from nas.report import curves, outcome, sections
 from nas.report.columns import columns_of, packed
 from nas.report.drawings.styles import rules, variables
 from nas.report.html import around, element, page
@@ -107,13 +107,13 @@ def _experiment(shown: _Shown, place: int, several: bool) -> str:
     subject = shown.subject
     on_front = frozenset((search, child.number) for search, child in shown.front)
     found: dict[str, list[str]] = {
-        "Result": sections.result(subject),
-        "Best architectures of the search": sections.gallery(subject, place),
+        "Result": outcome.result(subject),
+        "Best architectures of the search": outcome.gallery(subject, place),
         "Curves": [*sections.beside(subject), around("div", _charts(shown, place), "charts")],
         "Leaderboard of the search (proxy)": sections.leaderboard(subject, on_front),
         "All children": [_children(place)],
-        "Finals": sections.finals(subject),
-        **sections.details(subject),
+        "Finals": outcome.finals(subject),
+        **outcome.details(subject),
         "What was asked": sections.asked(subject),
         "Cost": sections.cost(subject),
         "How to repeat it": sections.repeat(subject),
@@ -125,7 +125,7 @@ def _experiment(shown: _Shown, place: int, several: bool) -> str:
         seeds = ", ".join(map(str, subject.missing))
         head.append(element("p", f"Not begun yet: the searches of the seeds {seeds}.", "note"))
     written = [_section(name, parts, level) for name, parts in found.items() if parts]
-    return around("article", [*head, sections.facts(subject), *written], id=f"experiment-{place}")
+    return around("article", [*head, outcome.facts(subject), *written], id=f"experiment-{place}")
 
 
 def _section(name: str, parts: Sequence[str], level: int = 2) -> str:
@@ -149,7 +149,7 @@ def _charts(shown: _Shown, place: int) -> list[str]:
             "tradeoff",
             place,
             f"Score against {_objective(subject)}",
-            f"{len(shown.front)} children are on the Pareto front; {low} scores are better.",
+            f"On the Pareto front: {len(shown.front)} of the children; {low} scores are better.",
         ),
     ]
     if any(not name.startswith("reward/") for told in shown.statistics for name in told):

@@ -51,3 +51,13 @@ def counted(statuses: Mapping[str, int]) -> str:
     """
     ordered = sorted(statuses.items(), key=lambda item: (item[0] != "ok", item[0]))
     return ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in ordered)
+
+
+def plain(metric: str) -> str:
+    """A metric's name for people.
+
+    Example:
+        >>> plain("val_accuracy")
+        'validation accuracy'
+    """
+    return metric.replace("val_", "validation ").replace("_", " ")
