@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli.common import FINAL_SUFFIX, Name, Track, examples, load_experiment, screen
+from nas.cli.common import Name, Track, examples, load_experiment, screen
 from nas.cli.live import Monitor
 from nas.cli.records import RecordFile, live_records, record_of
 from nas.cli.searching import check_disk, followed
 from nas.errors import InputError
-from nas.experiment import Experiment
+from nas.experiment import FINAL_SUFFIX, Experiment
 from nas.search.record import Record
 from nas.search.search import Search
 from nas.workspace import Workspace
