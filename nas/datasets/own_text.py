@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.datasets.prepared.tokens import check_words
 from nas.datasets.source import Places, Progress, check_amount, check_text
-from nas.datasets.text import RawText, TextSource, split_off
-from nas.errors import DataError
+from nas.datasets.text import RawText, TextSource, split_off, words_of
+from nas.errors import DataError, InputError
 
 _DEFAULT_FRACTION = 0.1
 
@@ -53,22 +54,32 @@ class Lines:
 class Text(TextSource):
     """Text files in UTF-8: one for each split, or one whose last lines are split off.
 
-    Each line is a unit that `<eos>` ends: a sentence, a paragraph, a verse. Words are what stands
-    between white space, so a file whose words should be told from punctuation must have them apart.
+    Each line is a unit that `<eos>` ends: a sentence, a paragraph, a verse.
 
     Attributes:
+        words: with level `word`, how words are found. `spaced`: they are what stands between white space, as
+            it is; for files that were prepared for this. `plain`: text as people write it is made
+            lower-case, and words and punctuation marks are set apart. Text that the registered model is
+            given later is treated alike.
         train: the file with the training text; a relative path starts at the workspace.
         validation: a file of its own, or how many of the last lines of `train` are split off, as a
             count or as a fraction below 1 of its lines; None: 0.1.
         test: like `validation`; its lines come after those of the validation split.
     """
 
+    words: str = "spaced"
     train: str
     validation: Any = None
     test: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_words(self.words)
+        if self.words != "spaced" and self.level != "word":
+            raise InputError(
+                f"words={self.words!r} says how words are found, and there are none with "
+                f"level={self.level!r}: leave it out"
+            )
         check_text("train", self.train)
         for option in ("validation", "test"):
             value = getattr(self, option)
@@ -93,7 +104,9 @@ class Text(TextSource):
         }
         if amounts:
             parts |= split_off(parts["train"], **amounts)
-        return RawText(**parts)
+        if self.words != "spaced":
+            parts = {name: words_of(lines, self.words) for name, lines in parts.items()}
+        return RawText(**parts, words=self.words)
 
     def inputs(self, places: Places) -> Iterable[Path]:
         return self._files(places).values()

@@ -10,13 +10,12 @@ from typing import Any
 
 from nas.datasets.prepared.base import SPLITS
 from nas.datasets.source import Places, Progress
-from nas.datasets.text import RawText, TextSource
+from nas.datasets.text import RawText, TextSource, words_of
 from nas.errors import DataError
 
 _HELD_OUT = 0.1
 _RULE = re.compile(r"[-=*~^+]{4,}")
 _BLANK_LINES = re.compile(r"\n\s*\n")
-_WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +43,9 @@ class Pydoc(TextSource):
         splits = _dealt({topic: sum(map(len, lines)) for topic, lines in topics.items()})
         progress(len(topics), len(topics), "read Python's documentation")
         parts = {name: [line for topic in splits[name] for line in topics[topic]] for name in SPLITS}
-        if self.level == "word":
-            parts = {
-                name: [" ".join(_WORD.findall(line.lower())) for line in lines]
-                for name, lines in parts.items()
-            }
-        return RawText(**parts)
+        if self.level == "character":
+            return RawText(**parts, words="spaced")
+        return RawText(**{name: words_of(lines, "plain") for name, lines in parts.items()}, words="plain")
 
 
 def _topics() -> Mapping[str, str]:

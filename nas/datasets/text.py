@@ -28,6 +28,9 @@ class RawText(Raw):
     Each is a text, whose lines end with `\\n`, or a collection of lines without their ends that can be
     gone through more than once (`nas.datasets.own_text.Lines` reads those of a file), so that a source
     can be larger than memory. A source that has one text only splits off the ends with `split_off`.
+
+    Words stand apart by white space. `words`, a name in `nas.datasets.prepared.tokens.WORDS`, says how the
+    source has set them apart (`words_of`), so that the same is done with text that a model is given later.
     """
 
     KIND: ClassVar[str] = PreparedText.KIND
@@ -35,8 +38,10 @@ class RawText(Raw):
     train: str | Iterable[str]
     validation: str | Iterable[str]
     test: str | Iterable[str]
+    words: str = "spaced"
 
     def __post_init__(self) -> None:
+        tokens.check_words(self.words)
         for name in SPLITS:
             if isinstance(getattr(self, name), Iterator):
                 raise DataError(
@@ -70,6 +75,7 @@ class RawText(Raw):
         arrays = {name: opened(array_file(folder, name), DTYPE, (sizes[name],)) for name in SPLITS}
         return {
             "level": source.level,
+            "words": self.words,
             "sizes": sizes,
             "unknown": unknown,
             "digest": digest_of_text(arrays, source.level, vocabulary),
@@ -139,6 +145,31 @@ class _Passage:
 
     def __iter__(self) -> Iterator[str]:
         return islice(iter(self.lines), self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class _Spaced:
+    """Lines with their words set apart, which are found anew each time they are gone through."""
+
+    lines: Iterable[str]
+    words: tokens.Words
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.words.spaced, self.lines)
+
+
+def words_of(lines: Iterable[str], words: str) -> Iterable[str]:
+    """Lines with their words set apart by white space.
+
+    Args:
+        lines: as they are in a text.
+        words: how words are found, a name in `nas.datasets.prepared.tokens.WORDS`.
+
+    Example:
+        >>> list(words_of(["It's late, Anna!"], "plain"))
+        ["it's late , anna !"]
+    """
+    return _Spaced(lines, tokens.WORDS[words])
 
 
 def lines_of(text: str | Iterable[str]) -> Iterable[str]:

@@ -7,6 +7,7 @@ imports nothing of ours, and only what the model's requirements name.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class LanguageServer:
         import tensorflow as tf
 
         text = json.loads((folder / "assets.extra" / "text.json").read_text(encoding="utf-8"))
-        self._level, self._vocabulary = text["level"], text["vocabulary"]
+        self._level, self._vocabulary, self._words = text["level"], text["vocabulary"], text["words"]
         self._numbers = {token: number for number, token in enumerate(self._vocabulary)}
         self._model = tf.saved_model.load(str(folder))
 
@@ -34,8 +35,8 @@ class LanguageServer:
         """One row for each text.
 
         Args:
-            model_input: a table with the column `text`, or a list of texts. Words stand apart by white
-                space, as in the text that was learnt from; each line end is a token.
+            model_input: a table with the column `text`, or a list of texts. Their words are found as in
+                the text that was learnt from; each line end is a token.
 
         Returns:
             `tokens` (how many), `unknown` (how many of them are not in the vocabulary), `perplexity`
@@ -68,11 +69,15 @@ class LanguageServer:
 
     def _tokens(self, text: str) -> list[str]:
         """The tokens of all lines, with a line end between two of them."""
-        lines = [line.strip() if self._level == "character" else line.split() for line in text.split("\n")]
+        lines = [line.strip() if self._level == "character" else self._in(line) for line in text.split("\n")]
         tokens: list[str] = []
         for number, line in enumerate(lines):
             tokens += [EOS] * (number > 0) + list(line)
         return tokens
+
+    def _in(self, line: str) -> list[str]:
+        """The words of a line."""
+        return re.findall(self._words["pattern"], line.lower() if self._words["lower"] else line)
 
 
 def _load_pyfunc(path: str) -> LanguageServer:

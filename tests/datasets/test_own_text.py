@@ -65,6 +65,27 @@ def test_a_split_with_a_file_of_its_own_is_not_taken_from_the_training_file(work
     assert written(prepared, "test") == "ten of line <eos>"
 
 
+def test_plain_words_are_lower_case_and_apart_from_punctuation_in_other_text_too(
+    workspace: Workspace,
+) -> None:
+    raw = """"Isn't it LATE?" said Zoë,\n<unk> and Zoë's cat -- 7:30!\n"""
+    (workspace.root / "raw.txt").write_text(raw * 4, encoding="utf-8")
+    prepared = text(workspace, train="raw.txt", words="plain", validation=2, test=2)
+    first = """" isn't it late ? " said zoë , <eos>"""
+    assert written(prepared, "train").startswith(f"{first} <unk> and zoë's cat - - 7 : 30 ! <eos>")
+    assert prepared.words == "plain"
+    assert "apart from punctuation" in prepared.facts["level"]
+    typed = prepared.encode("""" ISN'T it\tlate?"  Said zoë ,""")
+    assert " ".join(prepared.vocabulary[number] for number in typed) == first
+
+
+def test_words_are_what_stands_between_white_space_unless_asked_otherwise(workspace: Workspace) -> None:
+    (workspace.root / "raw.txt").write_text("It's LATE, Zoë!\n" * 3, encoding="utf-8")
+    prepared = text(workspace, train="raw.txt")
+    assert written(prepared, "train") == "It's LATE, Zoë! <eos>"
+    assert prepared.words == "spaced"
+
+
 def test_windows_line_ends_and_a_byte_order_mark_are_no_text(workspace: Workspace) -> None:
     plain = text(workspace)
     (workspace.root / "marked.txt").write_bytes(b"\xef\xbb\xbf" + TEXT.replace("\n", "\r\n").encode())
@@ -108,6 +129,8 @@ def test_what_is_not_utf8_is_named_with_its_line_and_byte(
         ({"test": 1.5}, "test must be a number of lines"),
         ({"validation": ""}, "validation must be a number of lines"),
         ({"validation": 9}, r"10 lines, 10 are to be split off \(validation=9 and test=0\.1\)"),
+        ({"words": "plane"}, "words can't be 'plane' .*did you mean 'plain'"),
+        ({"words": "plain", "level": "character"}, "words='plain' .* none with level='character'"),
         ({"valid": "empty.txt"}, "unknown option 'valid' .*did you mean 'validation'"),
     ],
 )

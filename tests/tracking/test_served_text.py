@@ -31,13 +31,10 @@ print(json.dumps([found.to_dict("records"), model.metadata.metadata]))
 """
 
 
-@pytest.fixture(params=["word", "character"])
+@pytest.fixture(params=[{"words": "spaced"}, {"words": "plain"}, {"level": "character"}])
 def data(request: pytest.FixtureRequest, workspace: Workspace) -> PreparedText:
-    (workspace.root / "train.txt").write_text("the cat sits\nthe dog runs\n" * 30)
-    made = datasets.prepare(
-        Data(source="text", train="train.txt", level=request.param),  # type: ignore[call-arg]
-        workspace,
-    )
+    (workspace.root / "train.txt").write_text("the cat sits\nthe dog runs\nthe cat's dog sits.\n" * 30)
+    made = datasets.prepare(Data(source="text", train="train.txt", **request.param), workspace)
     assert isinstance(made, PreparedText)
     return made
 
@@ -64,7 +61,8 @@ def test_text_goes_in_and_perplexity_and_next_tokens_come_out(
 
     folder = exported(tmp_path / "winner", data)
     assert Tracker(workspace).register_winner(folder, experiment, data, MEASURED) == "models:/nasflow-tiny/1"
-    texts = ["the dog runs\nthe cat", "a" if data.level == "word" else "Q"]
+    text = "The  cat's DOG, sits.\nthe cat" if data.words == "plain" else "the dog runs\nthe cat"
+    texts = [text, "a" if data.level == "word" else "Q"]
     done = subprocess.run(
         [sys.executable, "-I", "-c", WITHOUT_US, connect(workspace).uri, json.dumps(texts)],
         cwd=tmp_path,
@@ -76,7 +74,7 @@ def test_text_goes_in_and_perplexity_and_next_tokens_come_out(
     (known, strange), about = json.loads(done.stdout.splitlines()[-1])
     assert about == {"level": data.level, "vocabulary": len(data.vocabulary)}
 
-    tokens = data.encode("the dog runs\nthe cat")[:-1]  # the text has no line end after it
+    tokens = data.encode(text)[:-1]  # the text has no line end after it
     reader = Reader(load(str(folder / "model.keras"), data), tokens, data.eos, 1, len(tokens))
     reader.compile(jit_compile=False)
     nats = float(np.mean(reader.each()))
@@ -84,7 +82,7 @@ def test_text_goes_in_and_perplexity_and_next_tokens_come_out(
         assert known["perplexity"] == pytest.approx(math.exp(nats), rel=1e-4)
     else:
         assert known["bits_per_character"] == pytest.approx(nats / math.log(2), rel=1e-4)
-    assert (known["tokens"], known["unknown"]) == (len(tokens), 0)
+    assert (known["tokens"], known["unknown"]) == (len(tokens), data.words == "plain")  # no comma was learnt
     assert (strange["tokens"], strange["unknown"]) == (1, 1)
     likely = json.loads(known["next"])
     assert set(likely) <= set(data.vocabulary)

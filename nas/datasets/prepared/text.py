@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.datasets.prepared.arrays import digest_of, opened
 from nas.datasets.prepared.base import SPLITS, Prepared, check_split, shared_fields
-from nas.datasets.prepared.tokens import EOS, UNKNOWN, encode
+from nas.datasets.prepared.tokens import EOS, UNKNOWN, WORDS, encode
 from nas.errors import DataError
 
 DTYPE = "<i4"
@@ -33,6 +33,7 @@ class PreparedText(Prepared):
         vocabulary: the tokens, the most frequent of the training split first; a token's number is its
             index. `<eos>` and `<unk>` are among them.
         unknown: how many tokens of each split are `<unk>`.
+        words: how words were found in the text, a name in `WORDS`.
     """
 
     KIND: ClassVar[str] = "text"
@@ -40,6 +41,7 @@ class PreparedText(Prepared):
     level: str
     vocabulary: tuple[str, ...]
     unknown: Mapping[str, int]
+    words: str = "spaced"
 
     @classmethod
     def read(cls, folder: Path, description: Mapping[str, Any]) -> Self:
@@ -47,11 +49,15 @@ class PreparedText(Prepared):
         for token in (EOS, UNKNOWN):
             if token not in vocabulary:
                 raise DataError(f"{vocabulary_file(folder)} has no '{token}'; prepare it again")
+        words = description.get("words", "spaced")
+        if words not in WORDS:
+            raise ValueError(f"words={words!r}")
         prepared = cls(
             **shared_fields(folder, description),
             level=str(description["level"]),
             vocabulary=vocabulary,
             unknown={name: int(description["unknown"][name]) for name in SPLITS},
+            words=words,
         )
         for name in SPLITS:
             prepared.split(name)
@@ -81,6 +87,8 @@ class PreparedText(Prepared):
             int32 array with shape `(n,)`.
         """
         lines = text.removesuffix("\n").split("\n")
+        if self.level == "word":
+            lines = [WORDS[self.words].spaced(line) for line in lines]
         return np.concatenate(list(encode(lines, self.level, self.vocabulary)))
 
     def contents_digest(self) -> str:
@@ -96,9 +104,10 @@ class PreparedText(Prepared):
     def facts(self) -> dict[str, str]:
         shares = ", ".join(f"{self.unknown[name] / self.sizes[name]:.2%} of {name}" for name in SPLITS)
         never = not self.unknown["train"] and any(self.unknown.values())
+        plain = ", lower-case and apart from punctuation" if self.words == "plain" else ""
         shown = " ".join("␣" if token == " " else token for token in self.vocabulary[:_SHOWN_TOKENS])
         return {
-            "level": f"{self.level}, and {EOS} at the end of each line",
+            "level": f"{self.level}{plain}, and {EOS} at the end of each line",
             "vocabulary": f"{len(self.vocabulary):,} tokens, the most frequent: {shown}",
             UNKNOWN: shares + (" (a smaller vocabulary would teach it)" if never else ""),
         }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +21,31 @@ LEVELS: Mapping[str, Callable[[str], Sequence[str]]] = {"word": str.split, "char
 """What the tokens of a line are, without its `<eos>`: its words between white space, or all characters
 of the line stripped of its outer white space."""
 
+
+@dataclass(frozen=True)
+class Words:
+    """How words are found in a line of text.
+
+    Attributes:
+        pattern: a regular expression that a word matches; nothing else of the line is kept.
+        lower: the line is made lower-case before.
+    """
+
+    pattern: str
+    lower: bool
+
+    def spaced(self, line: str) -> str:
+        """The words of `line` with a space between any two."""
+        return " ".join(re.findall(self.pattern, line.lower() if self.lower else line))
+
+
+WORDS: Mapping[str, Words] = {
+    "spaced": Words(r"\S+", lower=False),
+    "plain": Words(r"<unk>|\w+(?:'\w+)?|[^\w\s]", lower=True),
+}
+"""`spaced`: what stands between white space, as it is. `plain`: text as people type it, made lower-case, with
+words and punctuation marks apart."""
+
 _BLOCK_TOKENS = 2**18
 
 
@@ -26,6 +53,12 @@ def check_level(level: object) -> None:
     """Raises InputError unless `level` is one of `LEVELS`."""
     if not isinstance(level, str) or level not in LEVELS:
         raise InputError(f"level can't be {level!r} ({nearest(str(level), LEVELS)})")
+
+
+def check_words(words: object) -> None:
+    """Raises InputError unless `words` is one of `WORDS`."""
+    if not isinstance(words, str) or words not in WORDS:
+        raise InputError(f"words can't be {words!r} ({nearest(str(words), WORDS)})")
 
 
 def count(lines: Iterable[str], level: str, where: str) -> Counter[str]:
