@@ -287,5 +287,5 @@ def test_a_repetition_is_the_search_with_that_seed(tmp_path: Path) -> None:
 
 def test_a_reward_that_reads_what_the_recipe_does_not_measure_is_refused(tmp_path: Path) -> None:
     path = write_experiment(tmp_path)
-    with pytest.raises(InputError, match="'accuracy' reads val_accuracy, which the recipe 'language' doesn't"):
-        load(path, {"recipe": {"name": "language"}, "space": {"name": "cell"}, "data": {"source": "pydoc"}})
+    with pytest.raises(InputError, match="reads val_accuracy, which the recipe 'language' doesn't"):
+        load(path, {"recipe": {"name": "language"}, "space": {"name": "cell"}, "data.source": "pydoc"})

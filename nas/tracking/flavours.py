@@ -16,7 +16,6 @@ import numpy as np
 
 from nas.datasets import Prepared, PreparedImages, PreparedText
 from nas.errors import InputError
-from nas.tracking import served_text
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ def _save_language_model(winner: Path, data: PreparedText, shared: Mapping[str, 
         import pandas as pd
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, Schema
+
+        from nas.tracking import served_text
     saved = winner / "saved_model"
     if not saved.is_dir():
         raise InputError(f"{winner} holds no saved_model: `nas finalize` exports it")

@@ -208,10 +208,13 @@ def test_summary_sets_the_search_beside_another_and_shows_the_test(
         "architecture": NETS[0],
         "rank_correlation": {"kendall_tau": 0.5, "n": 3, "reason": ""},
         "test": {
-            "images": 300,
+            "metric": "accuracy",
+            "unit": "images",
+            "examples": 300,
+            "lower_is_better": False,
             "touches": 1,
-            "winner": {"accuracy": 0.97, "low": 0.95, "high": 0.98},
-            "baseline": {"accuracy": 0.96, "low": 0.94, "high": 0.97},
+            "winner": {"value": 0.97, "low": 0.95, "high": 0.98},
+            "baseline": {"value": 0.96, "low": 0.94, "high": 0.97},
         },
     }
     path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
