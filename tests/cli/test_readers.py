@@ -221,7 +221,7 @@ def test_summary_sets_the_search_beside_another_and_shows_the_test(
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(evaluation))
     text = nas("summary", "tiny").out
-    assert "test      0.9700 (0.9500 – 0.9800 at 95 %), 300 images, touched 1 time\n" in text
+    assert "test      0.9700 (0.9500 – 0.9800 at 95 %) accuracy, 300 images, touched 1 time\n" in text
     assert "baseline  0.9600" in text
     assert "0.50 (over 3 architectures)" in text
     told = json.loads(nas("summary", "tiny", "--json").out)
