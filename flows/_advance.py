@@ -12,6 +12,7 @@ from flows._round import OPEN, run_round
 from flows._runs import was_stopped
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
+from nas.search.rewards import shown
 from nas.search.search import Search, room
 
 
@@ -61,8 +62,8 @@ def advance(current: Search, budget: Budget, at_most: int, begun: float) -> int:
 def told(current: Search, number: int, earned: Mapping[str, float]) -> str:
     """A round in a line."""
     best = current.record.best(1)
-    so_far = f", best {best[0].result.reward:.4f} (child {best[0].number})" if best and best[0].result else ""
+    so_far = f", best {shown(best[0].reward)} (child {best[0].number})" if best else ""
     return (
         f"{current.experiment.name}, seed {current.experiment.seed}, round {number}: "
-        f"{current.record.count('finished')} children, reward {earned['mean']:.4f} on average{so_far}"
+        f"{current.record.count('finished')} children, reward {shown(earned['mean'])} on average{so_far}"
     )

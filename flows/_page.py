@@ -16,6 +16,7 @@ from prefect.artifacts import (
 from flows._runs import harmless
 from nas.experiment import Budget
 from nas.search.leaderboard import leaderboard
+from nas.search.rewards import shown
 from nas.search.search import Search
 
 PLACES = 10
@@ -59,7 +60,7 @@ class Page:
         if rows := self._leaderboard():
             lines += ["| place | child | reward | parameters | architecture |", "|---|---|---|---|---|"]
             lines += [
-                f"| {row['place']} | {row['child']} | {row['reward']:.4f} | {row['parameters']} "
+                f"| {row['place']} | {row['child']} | {shown(row['reward'])} | {row['parameters']} "
                 f"| `{row['architecture']}` |".replace("|`", "| `")
                 for row in rows[:PLACES]
             ]
@@ -78,7 +79,7 @@ class Page:
         limits = budget.model_dump().items()
         return float(max(used[name] / limit for name, limit in limits if limit))
 
-    def _leaderboard(self) -> list[dict[str, object]]:
+    def _leaderboard(self) -> list[dict[str, Any]]:
         table = leaderboard([self._search.record], self._search.reward, PLACES, front=False)
-        rows: list[dict[str, object]] = json.loads(table.to_json(orient="records"))
+        rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
         return rows

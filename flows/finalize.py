@@ -15,6 +15,7 @@ from flows import _experiments
 from flows._runs import harmless, run, this_run
 from flows._settings import logger
 from nas.final.finalize import finalize as retrain
+from nas.search.rewards import shown
 from nas.tracking import Tracker
 from nas.workspace import Workspace
 
@@ -39,12 +40,12 @@ def finalize(experiment: str, settings: dict[str, Any] | None = None) -> dict[st
     with this_run(f"experiment:{experiment}"):
         winner: dict[str, Any] = retrain_best(experiment, settings)
         logger.info(
-            "%s: the winner is %s (validation %.4f)", experiment, winner["architecture"], winner["score"]
+            "%s: the winner is %s (validation %s)", experiment, winner["architecture"], shown(winner["score"])
         )
+        score = shown(winner["score"])
         with harmless("showing the winner"):
             create_markdown_artifact(
-                f"Winner of **{experiment}**: `{winner['architecture']}`, validation {winner['score']:.4f}",
-                key="winner",
+                f"Winner of **{experiment}**: `{winner['architecture']}`, validation {score}", key="winner"
             )
     return winner
 

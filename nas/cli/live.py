@@ -18,6 +18,7 @@ from rich.text import Text
 
 from nas.cli.common import PROXY, clock, kind_of
 from nas.evaluation import Evaluator, Status
+from nas.search.rewards import shown
 from nas.search.rows import Child
 from nas.search.search import Event, Search
 
@@ -150,11 +151,11 @@ class Monitor:
 
     def _values(self, child: Child) -> str:
         score = None if child.result is None else self._rule.score(child.result)
-        measured = "" if score is None else f"  score {score:.4f}"
-        return f"reward {_reward(child):.4f}{measured} ({self._kind})"
+        measured = "" if score is None else f"  score {shown(score)}"
+        return f"reward {shown(_reward(child))}{measured} ({self._kind})"
 
     def _note_round(self, number: int, mean: float | None) -> None:
-        value = "" if mean is None else f": mean reward {mean:.4f} ({self._kind})"
+        value = "" if mean is None else f": mean reward {shown(mean)} ({self._kind})"
         self._last_round = f"round {number}{value}"
 
     def _time_left(self, passed: float, hours: float | None) -> str:

@@ -17,6 +17,7 @@ from nas.cli.searching import check_disk, followed
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment
 from nas.search.record import Record
+from nas.search.rewards import shown
 from nas.search.search import Search
 from nas.workspace import Workspace
 
@@ -47,7 +48,7 @@ def finalize(experiment: Name, track: Track = True) -> None:
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
     winner = json.loads((folder / "final.json").read_text(encoding="utf-8"))["winner"]
     typer.echo(f"winner  {winner['architecture']}")
-    typer.echo(f"score   {winner['score']:.4f} (validation)")
+    typer.echo(f"score   {shown(winner['score'])} (validation)")
     typer.echo(f"folder  {folder}")
     typer.echo(f"Next: nas evaluate {loaded.name}")
 
@@ -84,13 +85,16 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
     ]
     if test["baseline"] is not None:
         lines.append(f"baseline  {_interval(test['baseline'])}")
-    tau = rank["reason"] if rank["kendall_tau"] is None else f"{rank['kendall_tau']:.2f}"
-    lines.append(f"Kendall's tau of search reward and final score: {tau} (over {rank['n']} architectures)")
+    tau = rank["reason"]
+    if rank["kendall_tau"] is not None:
+        tau = f"{rank['kendall_tau']:.2f} (over {rank['n']} architectures)"
+    lines.append(f"Kendall's tau of search reward and final score: {tau}")
     return lines
 
 
 def _interval(measured: dict[str, float]) -> str:
-    return f"{measured['value']:.4f} ({measured['low']:.4f} – {measured['high']:.4f} at 95 %)"
+    value, low, high = (shown(measured[key]) for key in ("value", "low", "high"))
+    return f"{value} ({low} – {high} at 95 %)"
 
 
 def _register(experiment: Experiment, workspace: Workspace, evaluation: dict[str, Any]) -> str:

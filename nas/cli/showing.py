@@ -29,6 +29,7 @@ from nas.cli.records import live_records, readable_experiment, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
+from nas.search.rewards import shown
 from nas.search.rows import Child
 from nas.spaces import Architecture, Cost, parse_architecture
 from nas.workspace import Workspace
@@ -194,7 +195,7 @@ def _show_child(child: dict[str, Any]) -> None:
             facts.add_row("  peak memory", f"{result['peak_memory_bytes'] / 2**20:.0f} MiB")
         facts.add_row("  device", escape(result["device"]))
         for metric, values in curves(result["history"]).items():
-            facts.add_row(f"  {metric}", f"{spark(values)}  {values[0]:.4f} → {values[-1]:.4f}")
+            facts.add_row(f"  {metric}", f"{spark(values)}  {shown(values[0])} → {shown(values[-1])}")
     facts.add_row("  seed of its training", str(result["seed"]) if result else "–")
     facts.add_row("  tokens", " ".join(map(str, child["tokens"])) or "–")
     facts.add_row("  log-probability", f"{child['log_probability']:.4f}, policy {child['policy_version']}")

@@ -14,6 +14,7 @@ from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
 from nas.search.pareto import objective_of, pareto_front
 from nas.search.record import Record, best_children
+from nas.search.rewards import shown
 from nas.search.rows import Child
 
 LEFT_OF_ARCHITECTURE = 90
@@ -138,7 +139,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 def number(value: float | None) -> str:
     """A reward or score for people."""
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else shown(value)
 
 
 def rows_as_json(name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:

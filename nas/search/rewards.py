@@ -10,6 +10,16 @@ from nas.errors import InputError
 from nas.evaluation import ChildResult
 
 
+def shown(value: float) -> str:
+    """A reward or a score for people: four decimals, or four digits where these say more.
+
+    Example:
+        >>> shown(0.9), shown(281.19932), shown(0.00100512), shown(0.0)
+        ('0.9000', '281.1993', '0.001005', '0.0000')
+    """
+    return f"{value:.4f}" if value == 0 or 0.1 <= abs(value) < 1e6 else f"{value:#.4g}"
+
+
 @dataclass(frozen=True)
 class AccuracyReward:
     """(best validation accuracy of the last `window` epochs) to the power of `power`.

@@ -109,7 +109,7 @@ def test_an_evaluation_is_told_and_its_winner_registered(
     assert tracker.calls == []
     assert "test      0.9700 (0.9500 – 0.9800 at 95 %) accuracy, 300 images, touched 2 times\n" in silent.out
     assert "baseline" not in silent.out
-    assert "it takes two architectures (over 1 architectures)" in silent.out
+    assert "final score: it takes two architectures\n" in silent.out
     assert "MLflow    models:/nasflow-tiny/1\n" in nas("evaluate", "tiny").out
     assert tracker.calls == [("register", ("tiny", "tiny", "digits", EVALUATION))]
 
