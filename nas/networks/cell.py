@@ -14,7 +14,7 @@ from keras import ops
 from nas.errors import InputError
 from nas.networks.build import import_builder
 from nas.networks.tape import Product, Tape, Value
-from nas.spaces import Architecture, architecture_from_json
+from nas.spaces import Architecture, architecture_from_json, parse_architecture
 
 Tensor = Any
 
@@ -165,7 +165,7 @@ register_cell = _cell.register
 
 
 def cell_layer(
-    architecture: Architecture,
+    architecture: Architecture | str,
     units: int,
     *,
     init_scale: float | None = None,
@@ -182,7 +182,7 @@ def cell_layer(
     module that does so in its class attribute `builder`.
 
     Args:
-        architecture: a recurrent one, such as `RecurrentCell` or `StandardCell`.
+        architecture: a recurrent one, such as `RecurrentCell` or `StandardCell`, or its text form.
         units, init_scale, seed, use_bias, **kwargs: see `Cell`.
 
     Raises:
@@ -190,13 +190,14 @@ def cell_layer(
 
     Example:
         >>> import keras
-        >>> from nas.spaces import parse_architecture
-        >>> cell = cell_layer(parse_architecture("cell:zoph-le-2017"), 5, seed=1)
+        >>> cell = cell_layer("cell:zoph-le-2017", 5, seed=1)
         >>> layer = keras.layers.RNN(cell, return_sequences=True)
         >>> layer(keras.ops.zeros((2, 7, 3))).shape
         TensorShape([2, 7, 5])
         >>> layer.count_params() == cell.architecture.cost((3,), 5).parameters
         True
     """
+    if isinstance(architecture, str):
+        architecture = parse_architecture(architecture)
     import_builder(architecture)
     return _cell(architecture, units, init_scale=init_scale, seed=seed, use_bias=use_bias, **kwargs)

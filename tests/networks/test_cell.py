@@ -209,6 +209,12 @@ def test_a_model_with_the_cell_is_saved_and_loaded(text: str, tmp_path: Path) ->
     assert again.architecture == cell.architecture
 
 
+def test_a_cell_is_named_by_its_text_too() -> None:
+    assert cell_layer("cell:worked-example", UNITS).architecture == parse_architecture("cell:worked-example")
+    with pytest.raises(InputError, match="did you mean 'zoph-le-2017'"):
+        cell_layer("cell:zoph", UNITS)
+
+
 def test_stacked_cells_run_in_keras() -> None:
     cells = [cell_layer(parse_architecture(text), UNITS, seed=1) for text in ("cell:lstm", "rnn:gru")]
     layer = keras.layers.RNN(keras.layers.StackedRNNCells(cells))
