@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 
+from nas.search import rewards
+
 SCRIPTS = ("unpack.js", "chart.js", "curves.js", "child.js", "table.js", "main.js")
 """In the order in which they follow each other in the page's one script."""
 
@@ -105,7 +107,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return element("td", "yes" if value else "")
     if isinstance(value, float):
-        return element("td", f"{value:.4f}", "number")
+        return element("td", rewards.shown(value), "number")
     if isinstance(value, int):
         return element("td", f"{value:,}", "number")
     return element("td", str(value))

@@ -13,6 +13,7 @@ from nas.report.columns import columns_of, packed
 from nas.report.drawings.styles import rules, variables
 from nas.report.html import around, element, page
 from nas.report.subject import FindExperiment, FindRecord, Subject, gather
+from nas.search import rewards
 from nas.search.folders import replaced
 from nas.search.pareto import objective_of
 from nas.search.rows import Child
@@ -142,8 +143,12 @@ def _charts(shown: _Shown, place: int) -> list[str]:
             "rewards",
             place,
             "Reward of every child",
-            f"{len(finished):,} children, best reward {best:.4f}. With the running mean and the best so far"
-            + (f"; in grey {subject.beside.experiment.name} at equal budget." if subject.beside else "."),
+            f"{len(finished):,} children, best reward {rewards.shown(best)}. With the running mean and the best "
+            + (
+                f"so far; in grey {subject.beside.experiment.name} at equal budget."
+                if subject.beside
+                else "so far."
+            ),
         ),
         _chart(
             "tradeoff",

@@ -16,7 +16,7 @@ function childrenTable(place, box) {
     architecture: (i) => architectures[columns.architecture[i]],
   };
   const shown = {
-    status: (i) => value.status(i).replaceAll("_", " "), reward: (i) => (columns.reward[i] === null ? "–" : columns.reward[i].toFixed(4)),
+    status: (i) => value.status(i).replaceAll("_", " "), reward: (i) => rewarded(columns.reward[i]),
     score: (i) => measured(columns.score[i], experiment.metric), parameters: (i) => count(columns.parameters[i]),
     seconds: (i) => clock(columns.seconds[i]), architecture: value.architecture,
     seed: (i) => String(value.seed(i)), round: (i) => String(columns.round[i]),

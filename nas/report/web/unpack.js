@@ -29,6 +29,12 @@ function short(value, digits = 4) {
   return String(+value.toPrecision(digits));
 }
 
+/** A reward: four decimals, or four digits where these say more. */
+function rewarded(value) {
+  if (value === null) return "–";
+  return value === 0 || Math.abs(value) >= 0.1 ? value.toFixed(4) : value.toPrecision(4);
+}
+
 /** A large count as 12.3 k or 4.2 M. */
 function count(value) {
   if (value === null) return "–";
