@@ -143,7 +143,7 @@ def _charts(shown: _Shown, place: int) -> list[str]:
             "rewards",
             place,
             "Reward of every child",
-            f"{len(finished):,} children, best reward {rewards.shown(best)}. With the running mean and the best "
+            f"{len(finished):,} children, best reward {rewards.shown(best)}. With running mean and best "
             + (
                 f"so far; in grey {subject.beside.experiment.name} at equal budget."
                 if subject.beside
