@@ -251,17 +251,7 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         InputError: the file is missing or not YAML, or a key or value is wrong; the message names
             the key and, for an unknown one, the nearest that is valid.
     """
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise InputError(
-            f"no experiment at {path} ({nearest(path.stem, known) if known else 'none is there'})"
-        )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{path} must hold keys and values. Received: {type(tree).__name__}")
+    tree = read_yaml(path, "no experiment")
     for key, value in (settings or {}).items():
         _put(tree, key, value)
     try:
@@ -301,6 +291,28 @@ def _check_recipe(experiment: Experiment) -> None:
     for field, values in experiment.final.grid.items():
         for value in values:
             experiment.built_recipe({field: value})
+
+
+def read_yaml(path: Path, missing: str) -> dict[str, Any]:
+    """The keys and values of a YAML file.
+
+    Args:
+        path: the file.
+        missing: how the message begins if it is not there, e.g. `no experiment`.
+
+    Raises:
+        InputError: the file is missing (the nearest name beside it is told), or holds something else.
+    """
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        raise InputError(f"{missing} at {path} ({nearest(path.stem, known) if known else 'none is there'})")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} must hold keys and values. Received: {type(tree).__name__}")
+    return tree
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,7 +22,7 @@ from pydantic import (
 from nas import plugins
 from nas.controllers.controller import Controller
 from nas.errors import InputError, nearest
-from nas.experiment import SEMANTICS, Data, Part, parse_setting
+from nas.experiment import SEMANTICS, Data, Part, parse_setting, read_yaml
 from nas.spaces import Space
 from nas.tables.columns import Columns
 
@@ -169,17 +168,7 @@ def load_comparison(path: Path, settings: Mapping[str, Any] | None = None) -> Co
 
 
 def _read(path: Path, below: Sequence[Path]) -> dict[str, Any]:
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise InputError(
-            f"no table is described at {path} ({nearest(path.stem, known) if known else 'none is there'})"
-        )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{path} must hold keys and values. Received: {type(tree).__name__}")
+    tree = read_yaml(path, "no table is described")
     base = tree.pop("based_on", None)
     if base is None:
         return tree
