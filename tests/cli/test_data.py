@@ -35,7 +35,10 @@ def test_text_is_described_by_its_tokens(nas: Nas, workspace: Workspace) -> None
     lines = told.out.splitlines()[3:]
     assert lines[0].startswith(f"pydoc: {prepared.sizes['train']:,} train, ")
     assert " test tokens (" in lines[0]
-    assert lines[1] == "  level       word, and <eos> at the end of each line"
+    assert (
+        lines[1]
+        == "  level       word, lower-case and apart from punctuation, and <eos> at the end of each line"
+    )
     assert lines[2].startswith("  vocabulary  2,000 tokens, the most frequent: ")
     assert lines[3].startswith("  <unk>       ")
     assert lines[3].endswith(" of test")

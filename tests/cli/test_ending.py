@@ -37,6 +37,8 @@ def test_help_names_every_command(nas: Nas) -> None:
         "evaluate",
         "track",
         "serve",
+        "report",
+        "compare",
         "summary",
         "doctor",
     ]
