@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 def test_the_folder_mlflow_never_hides_the_library() -> None:
     assert mlflow.__file__ is not None
     assert "site-packages" in Path(mlflow.__file__).parts
-    assert not list((ROOT / "mlflow").rglob("*.py"))
+    ours = [path for path in (ROOT / "mlflow").rglob("*.py") if "artifacts" not in path.parts]
+    assert not ours  # the code of a registered model lies in artifacts, where nothing imports it
 
 
 def test_importing_the_tracker_imports_neither_mlflow_nor_tensorflow() -> None:
