@@ -105,7 +105,7 @@ class LanguageRecipe(Recipe):
                 self._whole(name)
         for name in ("learning_rate", "clip_norm", "init_scale"):
             self._number(name, above=0.0)
-        self._number("decay", above=0.0, below=1.0 + 1e-9)
+        self._number("decay", above=0.0, most=1.0)
         self._number("weight_decay", least=0.0)
         for name in RATES:
             self._number(name, least=0.0, below=1.0)

@@ -85,11 +85,17 @@ class Recipe(ABC):
                 raise InputError(f"{name} must be a whole number ≥ {least}{otherwise}. Received: {value!r}")
 
     def _number(
-        self, name: str, above: float | None = None, least: float | None = None, below: float = math.inf
+        self,
+        name: str,
+        above: float | None = None,
+        least: float | None = None,
+        below: float = math.inf,
+        most: float = math.inf,
     ) -> None:
         value = getattr(self, name)
         allowed = f"> {above}" if above is not None else f"≥ {least}"
         allowed += f" and < {below}" if below < math.inf else ""
+        allowed += f" and ≤ {most}" if most < math.inf else ""
         if isinstance(value, str):
             hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if "e" in value.lower() else ""
             raise InputError(f"{name} must be a number {allowed}. Received: {value!r}{hint}")
@@ -100,6 +106,7 @@ class Recipe(ABC):
             or (above is not None and value <= above)
             or (least is not None and value < least)
             or value >= below
+            or value > most
         ):
             raise InputError(f"{name} must be a number {allowed}. Received: {value!r}")
         object.__setattr__(self, name, float(value))  # Keras takes no whole number for a learning rate

@@ -59,7 +59,7 @@ def test_a_child_is_hopeless_while_its_lowest_perplexity_is_above_its_elders() -
         ({"optimizer": "adan"}, "optimizer can't be 'adan'"),
         ({"units": 0}, "units must be a whole number ≥ 1"),
         ({"tied": "yes"}, "tied must be true or false"),
-        ({"decay": 1.5}, "decay must be a number > 0.0 and < 1"),
+        ({"decay": 1.5}, "decay must be a number > 0.0 and ≤ 1.0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
