@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import hashlib
 import json
 import os
 import signal
+import stat
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from nas.errors import SearchError
 from nas.evaluation import ChildResult, Status
 
 
@@ -69,6 +78,100 @@ def find_no_gpu(device: dict[str, Any]) -> str:
 def kill_itself(job: dict[str, Any]) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+class _TwoArgumentsError(Exception):
+    """Can be pickled, but not read again."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+class _Speechless:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def end_in_a_way(job: dict[str, Any]) -> Any:
+    """Ends in the way that the recipe's field `way` names, mostly a bad one."""
+    print("before the end")
+    return ENDS[job["recipe"]["way"]](job)
+
+
+def end_apart(job: dict[str, Any]) -> Any:
+    """Ends as `end_in_a_way` does, as what runs apart."""
+    print("before the end")
+    return ENDS[job["arguments"]["way"]](job)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _write_half_an_answer(job: dict[str, Any]) -> None:
+    for pipe in range(3, 64):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(pipe).st_mode):
+                os.write(pipe, (1000).to_bytes(8, "big") + b'{"value": ')
+    os._exit(0)
+
+
+def _die_in_the_answer(job: dict[str, Any]) -> str:
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return "x" * 60_000_000
+
+
+def _leave_a_helper(job: dict[str, Any]) -> dict[str, Any]:
+    """Answers well, but what it forked lives on and holds all of its pipes and files."""
+    if os.fork() == 0:
+        print("x" * 100_000)
+        while True:
+            time.sleep(1)
+    return train_by_tokens(job)
+
+
+def _leave_a_thread(job: dict[str, Any]) -> dict[str, Any]:
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return train_by_tokens(job)
+
+
+ENDS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "exit 3": lambda job: sys.exit(3),
+    "exit in words": lambda job: sys.exit("no GPU for me"),
+    "exit speechless": lambda job: _raise(SystemExit(_Speechless())),
+    "exit 255": lambda job: os._exit(255),
+    "exit 77": lambda job: os._exit(77),
+    "exit 0": lambda job: os._exit(0),
+    "interrupt": lambda job: _raise(KeyboardInterrupt()),
+    "generator": lambda job: _raise(GeneratorExit()),
+    "error that cannot be read": lambda job: _raise(_TwoArgumentsError(1, 2)),
+    "error without text": lambda job: _raise(RuntimeError(_Speechless())),
+    "search error": lambda job: _raise(SearchError("stop all of it")),
+    "answer of code": lambda job: {"status": lambda: 1},
+    "answer without text": lambda job: _Speechless(),
+    "answer too large": lambda job: "x" * 70_000_000,
+    "answer too deep": lambda job: functools.reduce(lambda inner, _: [inner], range(100_000), []),
+    "half an answer": _write_half_an_answer,
+    "killed": kill_itself,
+    "killed in the answer": _die_in_the_answer,
+    "pipes closed": lambda job: os.closerange(3, 64),
+    "helper": _leave_a_helper,
+    "thread": _leave_a_thread,
+}
+
+
+def hold_the_interpreter(job: dict[str, Any]) -> None:
+    """Starts another process, tells both ids (see `NAS_TEST_TRAININGS`) and hangs in C code with the lock."""
+    helper = subprocess.Popen(["sleep", "300"])
+    _note(f"pids {os.getpid()} {helper.pid}")
+    ctypes.PyDLL(None).sleep(300)
+
+
+def print_for_ever(job: dict[str, Any]) -> None:
+    print("the beginning")
+    subprocess.run(["yes", "and on"], check=False)
 
 
 def hang(job: dict[str, Any]) -> dict[str, Any]:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
-from nas.errors import NasError, SearchError
+from nas.errors import SearchError
 from nas.experiment import Workers
-from nas.workers import process
+from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
 from nas.workers.pool import POLL_SECONDS, PRELOAD
 from nas.workers.slots import Lease, holder, slots
 
 logger = logging.getLogger("nas")
 
 CARRY_OUT = "nas.training.child:carry_out"
-
-STOP_SECONDS = 4.0
-"""Longest wait for a process to be gone; it keeps its slot locked until it is."""
 
 
 def run_apart(function: str, arguments: Mapping[str, Any], workers: Workers, log: Path) -> Any:
@@ -42,50 +36,23 @@ def run_apart(function: str, arguments: Mapping[str, Any], workers: Workers, log
         SearchError: it failed otherwise or its process died.
     """
     limit = workers.memory_limit_gb
+    job = {"function": function, "arguments": dict(arguments), "log": str(log)}
     with _free_slot(workers) as slot:
-        pool = ProcessPool(max_workers=1, max_tasks=1, context=process.fresh_processes(PRELOAD))
-        future = pool.schedule(
-            process.run,
-            args=[
-                CARRY_OUT,
-                {
-                    "function": function,
-                    "arguments": dict(arguments),
-                    "device": slot.device(),
-                    "log": str(log),
-                },
-                slot.name,
-                int(limit * 2**30) if limit else None,
-            ],
-        )
         try:
-            result = future.result()
-        except NasError:
-            raise
-        except ProcessExpired as error:
-            raise SearchError(
-                f"the process of {function} died with exit code {error.exitcode}; its output is in {log}"
-            ) from error
-        except Exception as error:
-            raise SearchError(
-                f"{function} failed ({type(error).__name__}: {error}); its output is in {log}"
-            ) from error
-        finally:
-            future.cancel()  # type: ignore[no-untyped-call]
-            _stop(pool)
+            result = IsolatedProcess(PRELOAD).run(
+                CARRY_OUT,
+                {**job, "device": slot.device()},
+                slot.name,
+                memory_limit_bytes=int(limit * 2**30) if limit else None,
+            )
+        except WorkError as error:
+            if (original := error.original()) is not None:
+                raise original from error
+            raise SearchError(f"{function} failed ({error}); its output is in {log}") from error
+        except ProcessEndError as error:
+            raise SearchError(f"{function} failed: {error}; its output is in {log}") from error
     log.unlink(missing_ok=True)
     return result
-
-
-def _stop(pool: ProcessPool) -> None:
-    """Stops `pool` and waits for its process, but not for ever.
-
-    `ProcessPool.join` ignores its `timeout` once the pool is stopped, so another thread joins it.
-    """
-    pool.stop()  # type: ignore[no-untyped-call]
-    joining = threading.Thread(target=pool.join, daemon=True, name="nas-join")
-    joining.start()
-    joining.join(STOP_SECONDS)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import importlib
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -50,8 +51,10 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
         _function(recipe.trainer)(run)
     except DivergedError as error:
         status, message = Status.DIVERGED, str(error)
-    except Exception as error:  # whatever goes wrong is this child's result, never the search's end
-        status = Status.OUT_OF_MEMORY if device.is_out_of_memory(error) else Status.CRASHED
+    except BaseException as error:  # sys.exit too is this child's result, never the search's end
+        traceback.print_exception(error)
+        out_of_memory = isinstance(error, Exception) and device.is_out_of_memory(error)
+        status = Status.OUT_OF_MEMORY if out_of_memory else Status.CRASHED
         message = _sentence(error)
     here = time.perf_counter() - begun
     result = ChildResult(
@@ -92,7 +95,7 @@ def _function(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """Type and first line of an error, not too long."""
     lines = str(error).strip().splitlines() or ["no message"]
     return f"{type(error).__name__}: {lines[0][:300]}"

@@ -5,24 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
-from nas.errors import ChildError, InputError, SearchError
+from nas.errors import InputError, SearchError
 from nas.evaluation import ChildResult, Evaluator, Job, Status
 from nas.experiment import Experiment
-from nas.workers import OUT_OF_MEMORY_EXIT, process
+from nas.workers import OUT_OF_MEMORY_EXIT
+from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
 from nas.workers.slots import Lease, Slot, holder, slots
 from nas.workspace import Workspace
-
-UNKNOWN_EXIT = 255
-"""What Python reports of a child when its forkserver, which would know, is gone."""
 
 POLL_SECONDS = 0.02
 """How often a queued child looks for a free slot and a finished one for its process to be gone."""
@@ -33,6 +29,7 @@ CLOSE_SECONDS = 4.0
 TRAINER = "nas.training.child:train"
 PRELOAD = ("tensorflow", "keras", "nas.training.child")
 CHECK = "nas.training.device:check"
+WARM_UP = "nas.workers.process:warm_up"
 
 
 class ChildPool(Evaluator):
@@ -65,15 +62,12 @@ class ChildPool(Evaluator):
         self._logs = logs
         self._trainer = trainer
         self._slots = slots(experiment.workers)
-        preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
-        self._pool = ProcessPool(  # twice the slots: a fresh process waits ready for each slot's next child
-            max_workers=2 * len(self._slots), max_tasks=1, context=process.fresh_processes(preload)
-        )
-        check = CHECK if trainer == TRAINER else ""
-        self._ready = self._pool.schedule(process.warm_up, args=[check, self._slots[0].device()])
+        self._preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
+        self._ready: Future[str] = Future()
         self._queue: deque[tuple[Job, Future[ChildResult], Callable[[str], None] | None]] = deque()
         self._running: dict[int, str] = {}
-        self._flying: set[Any] = set()
+        self._processes: set[IsolatedProcess] = set()
+        self._spare: dict[str, IsolatedProcess] = {}
         self._changed = threading.Condition()
         self._closed = False
         self._broken: Exception | None = None
@@ -81,6 +75,7 @@ class ChildPool(Evaluator):
             threading.Thread(target=self._serve, args=(slot,), daemon=True, name=slot.name)
             for slot in self._slots
         ]
+        self._servers.append(threading.Thread(target=self._try_device, daemon=True, name="warm-up"))
         for server in self._servers:
             server.start()
 
@@ -127,20 +122,65 @@ class ChildPool(Evaluator):
             if self._closed:
                 return
             self._closed = True
-            waiting, flying = [future for _, future, _ in self._queue], list(self._flying)
+            waiting, processes = [future for _, future, _ in self._queue], list(self._processes)
             self._queue.clear()
             self._changed.notify_all()
         for future in waiting:
             future.cancel()
-        for child in [*flying, self._ready]:  # before the pool stops, or their waiters never wake
-            child.cancel()
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        ending = threading.Thread(target=self._pool.join, daemon=True)  # pebble's own limit doesn't hold
-        ending.start()
-        ending.join(CLOSE_SECONDS)
+        for child in processes:
+            child.kill()
+        end = time.monotonic() + CLOSE_SECONDS
         for server in self._servers:
             if server is not threading.current_thread():
-                server.join(CLOSE_SECONDS / 4)
+                server.join(max(0.0, end - time.monotonic()))
+
+    def _try_device(self) -> None:
+        """Finds out, in a first process, whether children can run."""
+        check = CHECK if self._trainer == TRAINER else ""
+        try:
+            with self._process() as process:
+                self._ready.set_result(
+                    process.run(WARM_UP, {"check": check, "device": self._slots[0].device()})
+                )
+        except CancelledError:
+            self._ready.cancel()
+            self._ready.set_running_or_notify_cancel()  # so that those who wait for it wake
+        except (WorkError, ProcessEndError) as error:
+            self._ready.set_exception(SearchError(f"children can't run here: {error}"))
+        except BaseException as error:  # whoever waits must hear of it
+            self._ready.set_exception(error)
+
+    @contextmanager
+    def _process(self, spare_of: Slot | None = None) -> Iterator[IsolatedProcess]:
+        """A fresh process, ended at the end of the block or when the pool is closed.
+
+        Args:
+            spare_of: takes the one that waits for this slot, and lets the next one start.
+        """
+        made = self._spare.pop(spare_of.name, None) if spare_of else None
+        if made is None or not made.alive():
+            made = self._start()
+        try:
+            if spare_of is not None:
+                self._spare[spare_of.name] = self._start()
+            yield made
+        finally:
+            self._end(made)
+
+    def _start(self) -> IsolatedProcess:
+        made = IsolatedProcess(self._preload)
+        with self._changed:
+            self._processes.add(made)
+            closed = self._closed
+        if closed:
+            self._end(made)
+            raise CancelledError
+        return made
+
+    def _end(self, process: IsolatedProcess) -> None:
+        process.close()
+        with self._changed:
+            self._processes.discard(process)
 
     def _serve(self, slot: Slot) -> None:
         """Runs queued children on `slot`, one after the other, until the pool closes or breaks."""
@@ -159,6 +199,13 @@ class ChildPool(Evaluator):
                     lease.release()
         except Exception as error:  # no lease, no GPU, a full disk: whoever waits must hear of it
             self._break(error)
+        except BaseException as error:  # a plug-in's sys.exit, say, in what a result leads to
+            self._break(
+                SearchError(f"the thread of slot {slot.name} ended by {type(error).__name__}: {error}")
+            )
+        finally:
+            if (spare := self._spare.pop(slot.name, None)) is not None:
+                self._end(spare)
 
     def _wait(self) -> bool:
         """Waits for a queued child; False when there will be none."""
@@ -194,10 +241,12 @@ class ChildPool(Evaluator):
             )
         except CancelledError:
             answer = None
-        except Exception as error:  # a bug or a full disk must reach the search, not end this thread
+        except BaseException as error:  # a bug or a full disk must reach the search, not end this thread
             with suppress(InvalidStateError):
                 future.set_exception(error)
-            return
+            if isinstance(error, Exception):
+                return
+            raise
         finally:
             with self._changed:
                 self._running.pop(job.proposal.number, None)
@@ -211,44 +260,30 @@ class ChildPool(Evaluator):
         workers = self._experiment.workers
         memory = workers.memory_limit_gb
         task = self._task(slot, job)
-        with self._changed:
-            if self._closed:
-                raise CancelledError
-            child = self._pool.schedule(
-                process.run,
-                args=[self._trainer, task, slot.name, int(memory * 2**30) if memory else None],
-                timeout=workers.time_limit_minutes * 60 if workers.time_limit_minutes else None,
-            )
-            self._flying.add(child)
-        status, message = Status.CRASHED, ""
+        status = Status.CRASHED
         try:
-            result = _result(child.result())
+            with self._process(slot) as process:
+                answer = process.run(
+                    self._trainer,
+                    task,
+                    slot.name,
+                    memory_limit_bytes=int(memory * 2**30) if memory else None,
+                    seconds=workers.time_limit_minutes * 60 if workers.time_limit_minutes else None,
+                )
+            result = _result(answer)
             if result.ok and task["log"]:
                 Path(task["log"]).unlink(missing_ok=True)
             return result
         except TimeoutError:
             status = Status.TIMEOUT
             message = f"stopped at the time limit of {workers.time_limit_minutes:g} minutes"
-        except ProcessExpired as error:
-            if error.exitcode == OUT_OF_MEMORY_EXIT:
+        except WorkError as error:
+            message = str(error)
+        except ProcessEndError as error:
+            message = str(error)
+            if memory and error.exit_code == OUT_OF_MEMORY_EXIT:
                 status = Status.OUT_OF_MEMORY
                 message = f"stopped at the memory limit of {memory:g} GiB"
-            elif error.exitcode == UNKNOWN_EXIT:
-                raise SearchError(
-                    "the process that starts children was killed, so they are out of reach; "
-                    "start the search again: it goes on"
-                ) from error
-            else:
-                message = _death(error.exitcode)
-        except CancelledError:
-            raise
-        except SearchError:
-            raise
-        except Exception as error:  # what the child raised, or an answer that is no result
-            message = f"{type(error).__name__}: {error}".splitlines()[0]
-        finally:
-            with self._changed:
-                self._flying.discard(child)
         return ChildResult(status, seed=job.seed, device=slot.name, message=message)
 
     def _task(self, slot: Slot, job: Job) -> dict[str, Any]:
@@ -270,11 +305,4 @@ def _result(answer: Any) -> ChildResult:
     try:
         return ChildResult.from_json(answer)
     except (TypeError, KeyError, ValueError) as error:
-        raise ChildError(f"its trainer's answer is no result ({error!r}): {answer!r:.200}") from error
-
-
-def _death(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        cause = " (perhaps the system ran out of memory)" if exit_code == -9 else ""
-        return f"its process was killed by signal {-exit_code}{cause}"
-    return f"its process ended with exit code {exit_code}"
+        raise WorkError(f"its trainer's answer is no result ({error!r}): {answer!r:.200}") from error

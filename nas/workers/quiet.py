@@ -17,3 +17,10 @@ for _stream in (1, 2):
     os.dup2(_nowhere, _stream)
 os.close(_nowhere)
 os.setpgid(0, 0)
+
+PID = os.getpid()
+"""The forkserver's id, by which a child knows whether its parent still lives."""
+
+from nas.workers.process import end_with_children  # noqa: E402 - only now is its import out of the way
+
+end_with_children()

@@ -220,10 +220,14 @@ def holder(name: str) -> str:
 
 
 def hold_as_child(name: str) -> IO[str]:
-    """Locks slot `name` for the calling child's process until it ends; keep the returned file."""
+    """Locks slot `name` for the calling process until it ends or closes the returned file.
+
+    What it forks doesn't hold the slot: a helper that a trainer leaves behind would keep it for ever.
+    """
     file = child_lock(name).open("a+")
     fcntl.flock(file, fcntl.LOCK_EX)
     file.truncate(0)
     file.write(str(os.getpid()))
     file.flush()
+    os.register_at_fork(after_in_child=file.close)
     return file

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from nas.errors import SearchError
 from nas.experiment import Workers
 from nas.final import apart
 from nas.workers.slots import Lease, Slot
@@ -61,26 +60,28 @@ def test_who_waits_for_a_slot_says_once_for_whom_and_counts_the_slots_once(
     ]
 
 
-def test_a_process_that_does_not_end_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
-
-    class Endless:
-        """Ignores the time limit of `join`, as pebble's pool does once it is stopped."""
-
-        stopped = False
-
-        def stop(self) -> None:
-            self.stopped = True
-
-        def join(self, timeout: float | None = None) -> None:
-            over.wait()
-
-    pool: Any = Endless()
-    monkeypatch.setattr(apart, "STOP_SECONDS", 0.01)
-    waiting = threading.Thread(target=apart._stop, args=(pool,), daemon=True)
-    waiting.start()
-    waiting.join(20)
-    ended = not waiting.is_alive()
-    over.set()
-    assert ended
-    assert pool.stopped
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        ("exit 3", r"it called sys.exit\(3\)"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("exit 0", "exit code 0 and without an answer"),
+        ("killed", "killed by signal 9"),
+        ("error that cannot be read", "1 and 2"),
+        ("answer of code", "can't be written as JSON"),
+        ("search error", "stop all of it"),
+    ],
+)
+def test_whatever_way_work_ends_is_told_in_a_sentence_with_the_place_of_its_log(
+    only: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, message: str
+) -> None:
+    monkeypatch.setattr(apart, "PRELOAD", ("tests.fakes",))
+    monkeypatch.setattr(apart, "CARRY_OUT", "tests.fakes:end_apart")
+    log = tmp_path / "logs" / "work.log"
+    with pytest.raises(SearchError, match=message) as caught:
+        apart.run_apart("some.module:work", {"way": way}, Workers(), log)
+    assert way == "search error" or str(log) in str(caught.value)
+    assert "before the end" in log.read_text()
+    lease = Lease.take(Slot("cpu-0", 1))
+    assert lease is not None
+    lease.release()

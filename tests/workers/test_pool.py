@@ -19,9 +19,12 @@ import pytest
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult, Status
+from nas.workers import isolated
 from nas.workers import pool as room
 from nas.workers.pool import ChildPool
+from nas.workers.slots import Lease, Slot
 from nas.workspace import Workspace
+from tests import fakes
 from tests.making import job, tiny_experiment
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +175,80 @@ def test_children_do_not_outlive_a_search_that_is_killed(
     search.wait(timeout=10)
     assert until(lambda: not any(alive(pid) for pid in pids), 5)
     assert until(lambda: not any(process.is_running() for process in family), 5)
+
+
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_whatever_way_a_process_ends_its_child_has_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None
+) -> None:
+    monkeypatch.setattr(isolated, "EXIT_SECONDS", 1.0)
+    expected = {
+        "exit 3": "sys.exit(3)",
+        "exit in words": "sys.exit(no GPU for me)",
+        "exit speechless": "its message can't be shown",
+        "exit 255": "exit code 255",
+        "exit 77": "exit code 77",
+        "exit 0": "exit code 0 and without an answer",
+        "interrupt": "KeyboardInterrupt",
+        "generator": "GeneratorExit",
+        "error that cannot be read": "1 and 2",
+        "error without text": "RuntimeError",
+        "search error": "stop all of it",
+        "answer of code": "can't be written as JSON",
+        "answer without text": "can't be written as JSON",
+        "answer too large": "67 MiB",
+        "answer too deep": "can't be written as JSON",
+        "half an answer": "without an answer",
+        "killed": "signal 9",
+        "killed in the answer": "",
+        "pipes closed": "without an answer",
+        "helper": None,
+        "thread": None,
+    }
+    assert set(expected) == set(fakes.ENDS)
+    with pool(tmp_path, "end_in_a_way", workers__time_limit_minutes=limit) as children:
+        told = finish([children.submit(job(number, way=way)) for number, way in enumerate(expected)])
+    for (way, message), result in zip(expected.items(), told, strict=True):
+        assert result.status is (Status.OK if message is None else Status.CRASHED), (way, result)
+        assert (message or "") in result.message, way
+    assert "before the end" in (tmp_path / "logs" / "child-000000.log").read_text()
+
+
+def test_a_log_keeps_the_end_of_what_a_child_prints_and_stays_small(tmp_path: Path) -> None:
+    with pool(tmp_path, "print_for_ever", workers__time_limit_minutes=0.02) as children:
+        assert children.submit(job()).result(timeout=60).status is Status.TIMEOUT
+    log = (tmp_path / "logs" / "child-000000.log").read_bytes()
+    assert 2**20 < len(log) <= isolated.LOG_BYTES + 2**17
+    assert b"bytes are left out" in log[:100]
+    assert log.rstrip().endswith((b"and on", b"and o", b"and ", b"and"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="macOS has no signal of a parent's death")
+def test_a_child_that_holds_the_interpreters_lock_does_not_outlive_a_killed_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    monkeypatch.setenv("NAS_TEST_TRAININGS", str(notes))
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.workers.test_pool import *\n"
+        "opened = pool(Path(sys.argv[1]), 'hold_the_interpreter')\n"
+        "children = opened.__enter__()\n"
+        "for n in range(2): children.submit(job(n))\n"
+        "time.sleep(300)\n"
+    )
+    search = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT)
+    assert until(lambda: notes.exists() and len(notes.read_text().split()) == 6, 60)
+    pids = [int(pid) for line in notes.read_text().splitlines() for pid in line.split()[1:]]
+    family = psutil.Process(search.pid).children(recursive=True)
+    assert {process.pid for process in family} > set(pids)
+    search.kill()
+    search.wait(timeout=10)
+    assert until(lambda: not any(alive(process.pid) for process in family), 20)
+    for name in ("cpu-0", "cpu-1"):
+        lease = Lease.take(Slot(name, 1))
+        assert lease is not None
+        lease.release()
 
 
 def test_leases_that_cannot_be_taken_are_told_instead_of_waited_for(
