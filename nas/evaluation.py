@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 from nas.errors import InputError
 from nas.spaces.architecture import Architecture, architecture_from_json
 from nas.spaces.steps import Tokens
+
+LONGEST_MESSAGE = 2000
+"""Characters of a message that a record keeps; a child's log has it whole."""
+
+LONGEST_NAME = 250
+"""Characters of the name of a metric or of a device."""
+
+MOST_VALUES = 200_000
+"""Values of one child's history that a record keeps."""
+
+
+def harmless(text: str, longest: int | None = None) -> str:
+    """`text` without what does something to a terminal, a page or a file that it is written into.
+
+    Line ends and tabs become spaces; control characters, halves of surrogate pairs and marks that turn
+    the direction of writing become visible as Python writes them. Joiners stay, which scripts need.
+
+    Args:
+        text: from a child, a plug-in, or a record that somebody else wrote.
+        longest: characters that are kept at most.
+
+    Example:
+        >>> print(harmless("loss\\n\\x1b[31mred \\u202egnp.exe \\ud800"))
+        loss \\x1b[31mred \\u202egnp.exe \\ud800
+    """
+    if longest is not None and len(text) > longest:
+        text = text[: longest - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(map(_harmless_character, text))
+
+
+def _harmless_character(character: str) -> str:
+    if character.isprintable() or character in "\u200c\u200d":
+        return character
+    category = unicodedata.category(character)
+    if category.startswith("Z") or character in "\t\n\r\v\f":
+        return " "
+    return character.encode("unicode_escape").decode()
 
 
 class Status(StrEnum):
@@ -120,8 +161,8 @@ class ChildResult:
         try:
             return [epoch[metric] for epoch in self.history]
         except KeyError:
-            known = ", ".join(sorted(self.history[0]))
-            raise InputError(f"children of this search record {known}, not '{metric}'") from None
+            known = ", ".join(sorted(next(epoch for epoch in self.history if metric not in epoch)))
+            raise InputError(f"children of this search record {known or 'nothing'}, not '{metric}'") from None
 
     def to_json(self) -> dict[str, Any]:
         out = asdict(self)
@@ -129,7 +170,160 @@ class ChildResult:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ChildResult:
-        return cls(**{**value, "status": Status(value["status"]), "history": tuple(value["history"])})
+        """The result as `to_json` writes it; its texts are made harmless, whoever wrote it.
+
+        Raises:
+            TypeError, KeyError, ValueError, AttributeError: it isn't one.
+        """
+        history = tuple(value["history"])
+        if not "".join(name for epoch in history for name in epoch).isprintable():
+            history = tuple({harmless(name): one for name, one in epoch.items()} for epoch in history)
+        made = cls(**{**value, "status": Status(value["status"]), "history": history})
+        if made.message.isprintable() and made.device.isprintable():
+            return made
+        return replace(made, message=harmless(made.message), device=harmless(made.device))
+
+    def failed(self, status: Status, message: str) -> ChildResult:
+        """The same child, of which it turned out that it failed; an earlier failure stays the cause."""
+        if not self.ok:
+            status, message = self.status, f"{self.message}; {message}" if self.message else message
+        return replace(self, status=status, message=harmless(message, LONGEST_MESSAGE))
+
+    def checked(self) -> ChildResult:
+        """Itself, as a record can keep it: plain, finite and harmless, whatever a plug-in put into it.
+
+        What can't be kept is left out, and the child has crashed (or diverged, where a value is NaN or
+        infinite) with a sentence that says what it was.
+        """
+        faults: list[tuple[Status, str]] = []
+
+        def kept(read: Callable[[], Any], otherwise: Any) -> Any:
+            try:
+                return read()
+            except _FaultError as error:
+                faults.append((error.status, str(error)))
+                return otherwise
+
+        whole = {
+            name: kept(lambda name=name: _count(name, getattr(self, name)), 0)  # type: ignore[misc]
+            for name in ("parameters", "multiply_adds", "peak_memory_bytes", "seed")
+        }
+        seconds = {
+            name: kept(lambda name=name: _seconds(name, getattr(self, name)), 0.0)  # type: ignore[misc]
+            for name in ("train_seconds", "overhead_seconds")
+        }
+        history: list[dict[str, float]] = []
+        kept(lambda: _read_history(self.history, history), None)
+        latency = None
+        if self.latency_seconds is not None:
+            latency = kept(lambda: _seconds("latency_seconds", self.latency_seconds), None)
+        status = kept(lambda: _status(self.status), Status.CRASHED)
+        made = ChildResult(
+            status=status,
+            history=tuple(history),
+            latency_seconds=latency,
+            device=kept(lambda: _text("device", self.device, LONGEST_NAME), ""),
+            stopped_early=bool(kept(lambda: _flag("stopped_early", self.stopped_early), False)),
+            message=kept(lambda: _text("message", self.message, LONGEST_MESSAGE), ""),
+            files=kept(lambda: _files(self.files), {}),
+            **whole,
+            **seconds,
+        )
+        return made.failed(*faults[0]) if faults else made
+
+
+class _FaultError(Exception):
+    """Why a value of a result can't be kept, and what the child's status is then."""
+
+    def __init__(self, sentence: str, status: Status = Status.CRASHED) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def _shown(value: Any) -> str:
+    try:
+        return harmless(f"{value!r:.60}")
+    except Exception:  # a value of a plug-in, whose text may fail
+        return f"a {type(value).__name__}"
+
+
+def _number(what: str, value: Any) -> int | float:
+    """A plain finite number; NumPy's scalars are numbers, truth values are none."""
+    if not isinstance(value, int | float) and callable(getattr(value, "item", None)):
+        try:
+            value = value.item()
+        except Exception as error:  # an array, say
+            raise _FaultError(f"its {what} is not a number. Received: {_shown(value)}") from error
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _FaultError(f"its {what} is not a number. Received: {_shown(value)}")
+    if isinstance(value, int) and abs(value) < 2**63:
+        return int(value)
+    if not abs(value) <= 1.7e308:  # NaN, infinity, or an integer beyond them
+        name = "NaN" if value != value else "infinite"
+        raise _FaultError(f"its {what} is {name}", Status.DIVERGED)
+    return float(value)
+
+
+def _count(name: str, value: Any) -> int:
+    number = _number(name, value)
+    if number != int(number) or not 0 <= number < 2**63:
+        raise _FaultError(f"its {name} must be a whole number of at least 0. Received: {_shown(value)}")
+    return int(number)
+
+
+def _seconds(name: str, value: Any) -> float:
+    number = float(_number(name, value))
+    if number < 0:
+        raise _FaultError(f"its {name} must be at least 0. Received: {_shown(value)}")
+    return number
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool", "bool_"):  # NumPy's
+        raise _FaultError(f"its {name} must be true or false. Received: {_shown(value)}")
+    return bool(value)
+
+
+def _status(value: Any) -> Status:
+    try:
+        return Status(value)
+    except ValueError as error:
+        allowed = ", ".join(Status)
+        raise _FaultError(f"its status must be one of {allowed}. Received: {_shown(value)}") from error
+
+
+def _text(name: str, value: Any, longest: int) -> str:
+    if not isinstance(value, str):
+        raise _FaultError(f"its {name} must be text. Received: {_shown(value)}")
+    return harmless(value, longest)
+
+
+def _read_history(history: Any, into: list[dict[str, float]]) -> None:
+    """Adds the epochs of `history` to `into`, up to the first that can't be kept."""
+    if isinstance(history, str | Mapping) or not isinstance(history, Sequence):
+        raise _FaultError(f"its history must be a list of epochs. Received: {_shown(history)}")
+    values = 0
+    for number, epoch in enumerate(history, start=1):
+        if not isinstance(epoch, Mapping):
+            raise _FaultError(f"epoch {number} of its history must be a mapping. Received: {_shown(epoch)}")
+        values += len(epoch)
+        if values > MOST_VALUES:
+            raise _FaultError(f"its history has more than {MOST_VALUES} values: record less of each epoch")
+        read: dict[str, float] = {}
+        for name, value in epoch.items():
+            key = _text(f"metric's name in epoch {number}", name, LONGEST_NAME)
+            read[key] = _number(f"{key} of epoch {number}", value)
+        into.append(read)
+
+
+def _files(files: Any) -> dict[str, str]:
+    if not isinstance(files, Mapping):
+        raise _FaultError(f"its files must be a mapping of paths. Received: {_shown(files)}")
+    for name, path in files.items():
+        fine = isinstance(name, str) and isinstance(path, str) and harmless(name + path) == name + path
+        if not fine or PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+            raise _FaultError(f"its files must be paths inside the workspace. Received: {_shown(path)}")
+    return dict(files)
 
 
 @dataclass(frozen=True)

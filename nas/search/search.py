@@ -17,13 +17,16 @@ from threading import RLock
 from typing import Any, Protocol, Self
 
 from nas.controllers.controller import Controller
-from nas.errors import SearchError
-from nas.evaluation import ChildResult, Evaluator, Job, Proposal, Status
+from nas.errors import InputError, NasError, SearchError
+from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Proposal, Status, harmless
 from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.rows import Child, Round
 
 logger = logging.getLogger("nas")
+
+UNJUDGED = 3
+"""So many children that the reward can't judge end a search in which it has judged none."""
 
 
 class RewardRule(Protocol):
@@ -91,6 +94,8 @@ class Search:
     listeners: Sequence[Listener] = ()
     folder: str = ""
     commit: str = ""
+    _judges: bool = False
+    _unjudged: int = 0
     _curves: list[list[float]] = field(default_factory=list)
     _rounds_in_curves: int = 0
     _begun: dict[int, Future[None]] = field(default_factory=dict)
@@ -198,12 +203,65 @@ class Search:
 
     def _end(self, child: Child, result: ChildResult, done: Future[None], same_as: int | None = None) -> None:
         try:
-            self.record.end_child(child.number, replace(result, reward=self.reward(result)), same_as)
-        except Exception as error:  # a full disk, say: whoever waits must hear of it
+            if same_as is None:  # else it was checked
+                result = result.checked()
+            judged, fault = self._judged(result)
+            self.record.end_child(child.number, judged, same_as)
+            if result.ok:
+                self._notice(fault)
+        except BaseException as error:  # a full disk, say: whoever waits must hear of it
             done.set_exception(error)
-            return
+            if isinstance(error, Exception):
+                return
+            raise
         self._tell(Event("finished", child.round, child.number))
         done.set_result(None)
+
+    def _judged(self, result: ChildResult) -> tuple[ChildResult, str]:
+        """The result with its reward, which is finite, and why the rule couldn't judge it (empty: it could).
+
+        One that the rule can't judge has crashed, and has the reward of a failed child.
+        """
+        try:
+            reward = _finite("reward", self.reward(result))
+            if result.ok:
+                score = self.reward.score(result)
+                if score is None:
+                    measured = ", ".join(sorted(result.history[0])) if result.history else "nothing"
+                    raise InputError(
+                        f"there is no '{self.reward.metric}' to judge it by; it records {measured}"
+                    )
+                _finite("score", score)
+            return replace(result, reward=reward), ""
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything
+            text = str(error) if isinstance(error, NasError) else f"{type(error).__name__}: {error}"
+            fault = harmless(f"its reward can't be computed: {text}", LONGEST_MESSAGE)
+        failed = result.failed(Status.CRASHED, fault)
+        try:
+            reward = _finite("reward", self.reward(failed))
+        except (Exception, SystemExit):  # the rule is broken for every child
+            reward = 0.0
+        return replace(failed, reward=reward), fault
+
+    def _notice(self, fault: str) -> None:
+        """Ends a search whose rule can't judge any of its first children: going on would waste them all.
+
+        Args:
+            fault: why a child that ended well couldn't be judged; empty: it could.
+
+        Raises:
+            InputError: so many children in a row, and none before, couldn't be judged.
+        """
+        with self._lock:
+            self._judges = self._judges or not fault
+            self._unjudged += bool(fault)
+            found = 0 if self._judges else self._unjudged
+        if found and found >= min(UNJUDGED, self.experiment.search.children_per_round):
+            raise InputError(
+                f"none of the {found} children that ended well could be judged by the reward "
+                f"'{self.experiment.reward.name}': {fault}. Correct the reward (or what children record) "
+                "and start again"
+            )
 
     def aggregate(self, number: int) -> list[tuple[Proposal, ChildResult]]:
         """The round's proposals with their results and rewards, in the order of their numbers.
@@ -267,7 +325,8 @@ class Search:
             for number in range(self._rounds_in_curves, round_number):
                 for child in self.record.children(round=number):
                     if child.result is not None and child.result.ok:
-                        self._add_curve(child.result.curve(recipe.watched))
+                        with suppress(InputError):  # a trainer of one's own may not record it
+                            self._add_curve(child.result.curve(recipe.watched))
             self._rounds_in_curves = max(self._rounds_in_curves, round_number)
             return tuple(statistics.median(values) for values in self._curves)
 
@@ -314,6 +373,21 @@ def child_seed(seed: int, proposal: Proposal) -> int:
     """
     digest = hashlib.sha256(f"{seed}/{proposal.number}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every framework takes it
+
+
+def _finite(what: str, value: Any) -> float:
+    """A plain finite number of what a reward rule returned.
+
+    Raises:
+        InputError: it isn't one.
+    """
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"the {what} must be a finite number. Received: {value!r:.100}")
+    return number
 
 
 def _cancel(future: Future[None]) -> None:

@@ -144,9 +144,9 @@ class Results:
         return ChildResult(
             Status.OK if finite else Status.DIVERGED,
             history=({self.columns.metric: measured},) if finite else (),
-            parameters=round(float(self._parameters[row])),
-            multiply_adds=round(float(self._multiply_adds[row])),
-            latency_seconds=None if self._latency is None else float(self._latency[row]),
+            parameters=round(_known(self._parameters[row]) or 0.0),
+            multiply_adds=round(_known(self._multiply_adds[row]) or 0.0),
+            latency_seconds=None if self._latency is None else _known(self._latency[row]),
             train_seconds=float(self.costs[row]),
             seed=seed,
             device="table",
@@ -154,3 +154,8 @@ class Results:
             if finite
             else f"row {row} of the table has no number for '{self.columns.reward.name}'",
         )
+
+
+def _known(value: Any) -> float | None:
+    """A table's number; None where the table has none for a row."""
+    return float(value) if math.isfinite(value) else None

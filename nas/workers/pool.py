@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import InputError, SearchError
-from nas.evaluation import ChildResult, Evaluator, Job, Status
+from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Status, harmless
 from nas.experiment import Experiment
 from nas.workers import OUT_OF_MEMORY_EXIT
 from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
@@ -270,7 +271,7 @@ class ChildPool(Evaluator):
                     memory_limit_bytes=int(memory * 2**30) if memory else None,
                     seconds=workers.time_limit_minutes * 60 if workers.time_limit_minutes else None,
                 )
-            result = _result(answer)
+            result = _result(answer, self._workspace.root)
             if result.ok and task["log"]:
                 Path(task["log"]).unlink(missing_ok=True)
             return result
@@ -278,7 +279,7 @@ class ChildPool(Evaluator):
             status = Status.TIMEOUT
             message = f"stopped at the time limit of {workers.time_limit_minutes:g} minutes"
         except WorkError as error:
-            message = str(error)
+            message = harmless(str(error), LONGEST_MESSAGE)
         except ProcessEndError as error:
             message = str(error)
             if memory and error.exit_code == OUT_OF_MEMORY_EXIT:
@@ -301,8 +302,25 @@ class ChildPool(Evaluator):
         }
 
 
-def _result(answer: Any) -> ChildResult:
+def _result(answer: Any, root: Path) -> ChildResult:
+    """The result that a trainer's answer tells, as a record can keep it.
+
+    Args:
+        answer: `ChildResult.to_json()`, if all is well.
+        root: what files are told relative to.
+
+    Raises:
+        WorkError: it isn't a result.
+    """
     try:
-        return ChildResult.from_json(answer)
-    except (TypeError, KeyError, ValueError) as error:
-        raise WorkError(f"its trainer's answer is no result ({error!r}): {answer!r:.200}") from error
+        result = ChildResult.from_json(answer)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        shown = harmless(f"{answer!r:.200}")
+        raise WorkError(f"its trainer's answer is not a result ({error!r}): {shown}") from error
+    if isinstance(result.files, Mapping):
+        files = {
+            name: os.path.relpath(path, root) if isinstance(path, str) and os.path.isabs(path) else path
+            for name, path in result.files.items()
+        }
+        result = replace(result, files=files)
+    return result.checked()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -10,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nas.controllers.controller import Controller
-from nas.errors import SearchError
+from nas.errors import InputError, SearchError
 from nas.evaluation import ChildResult, Evaluator, Job, Status
 from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search, read_record
 from nas.search.record import Record
+from nas.search.rewards import AccuracyReward
 from nas.search.search import Event, Search, child_seed, room
 from nas.workspace import Workspace
 from tests.fakes import train_by_tokens
@@ -295,6 +300,103 @@ def test_an_error_of_the_evaluator_itself_stops_the_search_and_loses_nothing(tmp
     with search_on(tmp_path, experiment, InstantEvaluator()) as search:
         search.advance(Budget(children=4))
         assert search.record.count("ok") == 4
+
+
+@dataclass
+class OddReward:
+    """Judges as `judge` says, a failed child with 0."""
+
+    judge: Callable[[ChildResult], Any]
+    metric: str = "val_accuracy"
+    lower_is_better: bool = False
+
+    def __call__(self, result: ChildResult) -> Any:
+        return self.judge(result) if result.ok else 0.0
+
+    def score(self, result: ChildResult) -> float | None:
+        return result.curve(self.metric)[-1] if result.ok else None
+
+
+def strict(record: Record) -> None:
+    """All results of the record are JSON as everybody reads it, without NaN."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    for (text,) in record._rows("SELECT result FROM children WHERE result IS NOT NULL"):
+        json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    ("judge", "message"),
+    [
+        (lambda result: math.nan, "finite number. Received: nan"),
+        (lambda result: -math.inf, "Received: -inf"),
+        (lambda result: None, "Received: None"),
+        (lambda result: "0.9", "Received: '0.9'"),
+        (lambda result: True, "Received: True"),
+        (lambda result: [1.0], "Received: [1.0]"),
+        (lambda result: 10**400, "finite number"),
+        (lambda result: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda result: sys.exit(3), "SystemExit: 3"),
+        (lambda result: result.history[0]["val_f1"], "KeyError: 'val_f1'"),
+    ],
+)
+def test_a_reward_that_is_no_finite_number_ends_the_search_early_and_it_goes_on_when_that_is_repaired(
+    tmp_path: Path, judge: Callable[[ChildResult], Any], message: str
+) -> None:
+    experiment = tiny_experiment(tmp_path)
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.reward = OddReward(judge)
+        with pytest.raises(InputError, match=r"none of the 3 children .* could be judged"):
+            search.advance(Budget(children=8))
+        failed = search.record.children(finished_only=True)
+        assert {child.status for child in failed} == {"crashed"}
+        assert message in str(failed[0].result and failed[0].result.message)
+        strict(search.record)
+    with search_on(tmp_path, experiment, InstantEvaluator()) as search:
+        search.reward = OddReward(lambda result: np.float32(0.5))
+        search.advance(Budget(children=8))
+        assert search.record.count("finished") == 8
+        assert search.record.count("ok") == 8 - len(failed)
+        strict(search.record)
+
+
+def test_children_that_cannot_be_judged_crash_and_the_search_goes_on_when_others_can(tmp_path: Path) -> None:
+    def train(job: Job) -> ChildResult:
+        history: Any = {
+            1: ({"loss": 0.5},),
+            2: (),
+            3: ({"val_accuracy": math.nan},),
+            4: ({"val_accuracy": "0.5"},),
+            5: ({"val_accuracy": 0.5}, {"loss": 0.5}),
+        }.get(job.proposal.number, ({"val_accuracy": 0.5},))
+        return ChildResult(Status.OK, history)
+
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator(train)) as search:
+        search.advance(Budget(children=8))
+        told = {c.number: (c.status, c.result and c.result.message) for c in search.record.children()}
+        strict(search.record)
+    assert [told[number][0] for number in range(8)] == [
+        "ok",
+        "crashed",
+        "crashed",
+        "diverged",
+        "crashed",
+        "crashed",
+        "ok",
+        "ok",
+    ]
+    assert "children of this search record loss, not 'val_accuracy'" in str(told[1][1])
+    assert "records nothing" in str(told[2][1])
+
+
+def test_a_metric_that_no_child_records_is_noticed_before_the_first_round_is_over(tmp_path: Path) -> None:
+    with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
+        search.reward = AccuracyReward(metric="val_f1")
+        with pytest.raises(InputError, match=r"record .*val_accuracy.*, not 'val_f1'.*Correct the reward"):
+            search.advance(Budget(children=8))
+        assert search.record.count_rounds() == 1
 
 
 def test_an_update_needs_all_results_of_its_round(tmp_path: Path) -> None:

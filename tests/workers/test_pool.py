@@ -101,7 +101,7 @@ def test_no_more_children_run_than_there_are_slots_and_the_rest_says_why_it_wait
         ("hang", {"workers__time_limit_minutes": 0.01}, Status.TIMEOUT, "time limit of 0.01 minutes"),
         ("eat_memory", {"workers__memory_limit_gb": 0.4}, Status.OUT_OF_MEMORY, "limit of 0.4 GiB"),
         ("no_such_function", {}, Status.CRASHED, "no_such_function"),
-        ("answer_nonsense", {}, Status.CRASHED, "no result"),
+        ("answer_nonsense", {}, Status.CRASHED, "not a result"),
     ],
 )
 def test_a_failed_child_is_a_result_with_its_status(
