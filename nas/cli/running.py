@@ -46,9 +46,16 @@ def finalize(experiment: Name, track: Track = True) -> None:
         return followed(search, workspace, monitor, track)
 
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
-    winner = json.loads((folder / "final.json").read_text(encoding="utf-8"))["winner"]
+    final = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+    winner = final["winner"]
     typer.echo(f"winner  {winner['architecture']}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
+    if final.get("judged_by"):
+        typer.echo(f"judged  by {final['judged_by']}")
+    if winner.get("trained_again"):
+        typer.echo(f"again   final {winner['number']} was trained again: its weights had been removed")
+    if before := final.get("earlier_choice"):
+        typer.echo(f"before  final {before['number']}, {before['architecture']}: {before['reason']}")
     typer.echo(f"folder  {folder}")
     typer.echo(f"Next: nas evaluate {loaded.name}")
 
