@@ -12,6 +12,7 @@ from typing import Any
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
+from nas.final.touches import read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
@@ -137,7 +138,7 @@ def gather(
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
     final = _json(models / "final.json")
-    evaluation = _json(reports / "evaluation" / "evaluation.json") if final else None
+    evaluation = read_evaluation(reports / "evaluation" / "evaluation.json", workspace) if final else None
     searches, missing = _searches(experiment, find)
     beside, alone = None, ""
     if experiment.beside:
