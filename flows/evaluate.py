@@ -50,10 +50,12 @@ def evaluate(experiment: str, settings: dict[str, Any] | None = None, again: boo
         evaluation: dict[str, Any] = test_once(experiment, settings, again)
         address = register(experiment, settings, evaluation)
     logger.info(
-        "%s: test %s %.4f, registered as %s",
+        "%s: test %s %.4f, touched %d× for this winner and %d× by all experiments, registered as %s",
         experiment,
         evaluation["test"]["metric"],
         evaluation["test"]["winner"]["value"],
+        evaluation["test"]["touches"],
+        evaluation["test_set"]["touches"],
         address or "nothing yet",
     )
     return evaluation

@@ -334,7 +334,7 @@ class Job:
         proposal: what to evaluate.
         seed: for all randomness of the child.
         elders: median of what the recipe watches (`val_accuracy`, say) at each epoch over the children
-            of earlier rounds; empty while there are too few.
+            of earlier rounds that ended well and came so far; empty while there is none.
         folder: where the child may keep files (weights, checkpoints), relative to the workspace;
             empty: it keeps nothing.
     """

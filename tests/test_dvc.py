@@ -166,7 +166,13 @@ DECIDES = {
         "nas/final/evaluate.py",
         "nas/final/touches.py",
     ],
-    "report": ["nas/spaces/conv.py", "nas/search/pareto.py", "nas/report/page.py", "nas/report/web/table.js"],
+    "report": [
+        "nas/spaces/conv.py",
+        "nas/search/pareto.py",
+        "nas/final/touches.py",
+        "nas/report/page.py",
+        "nas/report/web/table.js",
+    ],
 }
 """Code that decides what comes out of a stage, beside that of experiments and plug-ins, on which all rest."""
 

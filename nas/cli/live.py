@@ -18,7 +18,7 @@ from rich.text import Text
 
 from nas.cli.common import PROXY, clock, kind_of
 from nas.evaluation import Evaluator, Status
-from nas.search.rewards import shown
+from nas.search.rewards import rejudging, shown
 from nas.search.rows import Child
 from nas.search.search import Event, Search
 
@@ -65,11 +65,11 @@ class Monitor:
     def watch(self, search: Search) -> Iterator[None]:
         """Shows the search within the block, which must enclose all its work."""
         self._search, record = search, search.record
-        self._rule = search.experiment.reward.make("reward")
+        self._rule = search.reward
         self._kind = kind_of(search.experiment.name)
         self._finished = record.count("finished")
         self._failed = self._finished - record.count("ok")
-        self._best = next(iter(record.best(1)), None)
+        self._best = next(iter(record.best(1, rejudging(search.experiment))), None)
         self._target = _children_in_budget(search)
         updated = [r for r in record.rounds() if r.statistics is not None]
         self._round = len(updated)

@@ -27,9 +27,11 @@ from nas.cli.common import (
 )
 from nas.cli.records import RecordFile, live_records, readable_experiment, record_of
 from nas.cli.tables import front_line, leaderboard, number, rows_as_json, show_leaderboard
-from nas.errors import InputError, nearest
+from nas.errors import InputError, NasError, nearest
 from nas.evaluation import Status
+from nas.search.rewards import rejudging
 from nas.search.rows import Child
+from nas.search.search import RewardRule
 from nas.workspace import Workspace
 
 WIDE_STATUS = 120
@@ -88,7 +90,7 @@ def _state(file: RecordFile) -> dict[str, Any]:
         unfinished = proposed - sum(counts.values())
         rounds = record.rounds()
         updated = [one for one in rounds if one.statistics is not None]
-        best = next(iter(record.best(1)), None)
+        best = next(iter(record.best(1, _rejudging(file))), None)
     return {
         "experiment": file.name,
         "names": file.names,
@@ -117,6 +119,16 @@ def _state(file: RecordFile) -> dict[str, Any]:
         if updated
         else None,
     }
+
+
+def _rejudging(file: RecordFile) -> RewardRule | None:
+    """The rule that replaces the rewards of finals; None where they stand or can't be judged anew."""
+    if kind_of(file.name) == PROXY or ":" in str(file.experiment.get("reward", {}).get("name", "")):
+        return None  # a rule that only the record names isn't imported to list it
+    try:
+        return rejudging(file.as_experiment(file.name))
+    except (NasError, ValueError):
+        return None
 
 
 def _running(child: Child) -> dict[str, Any]:

@@ -46,9 +46,16 @@ def finalize(experiment: Name, track: Track = True) -> None:
         return followed(search, workspace, monitor, track)
 
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
-    winner = json.loads((folder / "final.json").read_text(encoding="utf-8"))["winner"]
+    final = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+    winner = final["winner"]
     typer.echo(f"winner  {winner['architecture']}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
+    if final.get("judged_by"):
+        typer.echo(f"judged  by {final['judged_by']}")
+    if winner.get("trained_again"):
+        typer.echo(f"again   final {winner['number']} was trained again: its weights had been removed")
+    if before := final.get("earlier_choice"):
+        typer.echo(f"before  final {before['number']}, {before['architecture']}: {before['reason']}")
     typer.echo(f"folder  {folder}")
     typer.echo(f"Next: nas evaluate {loaded.name}")
 
@@ -81,15 +88,31 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
     lines = [
         f"winner    {evaluation['architecture']}",
         f"test      {_interval(test['winner'])} {test['metric'].replace('_', ' ')}, {test['examples']:,} "
-        f"{test['unit']}, touched {test['touches']} time" + "s" * (test["touches"] != 1),
+        f"{test['unit']}, touched {_times(test['touches'])}",
     ]
+    if "test_set" in evaluation:
+        lines[-1] += " for this winner"
+        by_all = evaluation["test_set"]["touches"]
+        lines.append(f"test set  touched {_times(by_all)} by all experiments on these data")
     if test["baseline"] is not None:
         lines.append(f"baseline  {_interval(test['baseline'])}")
     tau = rank["reason"]
     if rank["kendall_tau"] is not None:
         tau = f"{rank['kendall_tau']:.2f} (over {rank['n']} architectures)"
     lines.append(f"Kendall's tau of search reward and final score: {tau}")
+    if not evaluation.get("judged_by"):
+        lines.append(JUDGED_OTHERWISE)
     return lines
+
+
+JUDGED_OTHERWISE = (
+    "An earlier version judged the finals by the best of their last epochs, whose weights were not kept: "
+    "nas finalize judges by those that are saved."
+)
+
+
+def _times(count: int) -> str:
+    return "1 time" if count == 1 else f"{count} times"
 
 
 def _interval(measured: dict[str, float]) -> str:
@@ -112,6 +135,7 @@ def track(experiment: Name) -> None:
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
+    from nas.final.touches import read_evaluation
     from nas.tracking import Tracker
 
     workspace = Workspace.here()
@@ -123,8 +147,7 @@ def track(experiment: Name) -> None:
             there = record.count("finished")
         typer.echo(f"{name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
-    if evaluation.is_file():
-        result = json.loads(evaluation.read_text(encoding="utf-8"))
+    if (result := read_evaluation(evaluation, workspace)) is not None:
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
 
 

@@ -29,7 +29,7 @@ from nas.cli.records import live_records, readable_experiment, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.search.rewards import shown
+from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
 from nas.spaces import Architecture, Cost, parse_architecture
 from nas.workspace import Workspace
@@ -154,6 +154,9 @@ def _sizes(
 
 
 def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[str, Any]:
+    rule = rule_of(experiment)
+    if (anew := rejudging(experiment)) is not None:
+        child = child.judged(anew)
     result = child.result
     return {
         "number": child.number,
@@ -162,7 +165,7 @@ def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[
         "round": child.round,
         "status": child.status,
         "reward": result.reward if result else None,
-        "score": experiment.reward.make("reward").score(result) if result else None,
+        "score": rule.score(result) if result else None,
         "proxy": kind_of(experiment.name) == PROXY,
         "attempts": child.attempts,
         "slot": child.slot,

@@ -14,7 +14,7 @@ from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
 from nas.search.pareto import objective_of, pareto_front
 from nas.search.record import Record, best_children
-from nas.search.rewards import shown
+from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
 
 LEFT_OF_ARCHITECTURE = 90
@@ -63,12 +63,12 @@ def leaderboard(
         size: number of places.
         front_only: the Pareto front instead, cheapest first.
     """
-    rule = experiment.reward.make("reward")
+    rule = rule_of(experiment)
     seeds = {id(record): seed for seed, record in records}
     opened = [record for _, record in records]
     front = pareto_front(opened, rule)
     best = {child.proposal.architecture for _, child in front}
-    places = front[:size] if front_only else best_children(opened, size)
+    places = front[:size] if front_only else best_children(opened, size, rejudging(experiment))
     return [
         _row(place, seeds[id(record)], child, rule, child.proposal.architecture in best)
         for place, (record, child) in enumerate(places, 1)

@@ -18,7 +18,12 @@ class Advantages:
 
     Each reward, in the order of the proposals' numbers, moves the baseline by
     b ← decay · b + (1 − decay) · R. The first update has no rewards before it: its b is the mean of its
-    own, and that is where the average begins (a zero would praise whatever came first).
+    own, and that is where the average begins (a zero would praise whatever came first). So the first update
+    of a round of one architecture has the advantage 0: it teaches nothing but where the average begins.
+
+    Differs from the paper: Zoph & Le (2017, §3.2) average the *accuracies* of the architectures before, also
+    where the reward is another function of them (the cube, §4.1); here it is the rewards that are averaged,
+    so that b and R are on one scale whatever the reward is.
 
     Attributes:
         baseline: the average of all rewards so far (of their ranks, where rewards are ranked); None before

@@ -30,7 +30,9 @@ class Ppo(LstmController):
     (`search.children_per_round`).
 
     Differs from the paper: it states neither clip nor epochs; those here are Schulman et al.'s (2017,
-    table 3: 10 epochs; table 1: ε = 0.2 is best).
+    table 3: 10 epochs; table 1: ε = 0.2 is best). Nor does it say where the average of the baseline begins:
+    here at the mean of the first update's own rewards, so that the first update of a round of one
+    architecture follows the entropy alone.
 
     Args:
         space: what is searched.

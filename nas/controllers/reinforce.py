@@ -19,7 +19,11 @@ class Reinforce(LstmController):
 
     A parameter server's replica calls `gradient` and sends the result away; `learn` applies it here.
 
-    Differs from the paper: nothing known. It doesn't state the decay, nor an entropy term (0 here).
+    Differs from the paper: b averages the rewards, the paper's the accuracies of which it makes rewards
+    (their cube, §4.1). It says neither where the average begins, here at the mean of the first update's own
+    rewards, nor its decay, nor an entropy term (0 here). So the first update of a round of one architecture
+    has no gradient but that of the entropy: without `entropy_weight` the policy stays as it is, with one,
+    however small, Adam makes a whole step towards more entropy.
 
     Args:
         space: what is searched.

@@ -15,7 +15,16 @@ from nas.experiment import Experiment, fingerprint
 from nas.final.apart import run_apart
 from nas.final.details import write_details
 from nas.final.finalize import sha256
-from nas.final.touches import SHARED, Touches, keep, known, tested
+from nas.final.touches import (
+    SHARED,
+    Touches,
+    keep,
+    keep_others,
+    known,
+    of_all_experiments,
+    summed,
+    tested,
+)
 from nas.search.folders import replaced, write_json
 from nas.search.record import Record
 from nas.workspace import Workspace
@@ -25,8 +34,9 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
     """Tests the winner and the baseline, and writes `Workspace.reports(name)/evaluation`.
 
     The test data is touched once for each winner. Touches are counted in the record of the finals,
-    before they happen, and shown with the result; a second evaluation of the same winner, also in a
-    clone that has `evaluation.json`, shows the first one's result without touching the data again.
+    before they happen, and shown with the result, beside the touches of the same data by all experiments
+    of the workspace (see `nas.final.touches`); a second evaluation of the same winner, also in a clone that
+    has `evaluation.json`, shows the first one's result without touching the data again.
 
     Args:
         experiment: its finals are done.
@@ -34,10 +44,11 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         again: touch the test data once more, which counts.
 
     Returns:
-        What `evaluation.json` holds: `test` (the metric, how many examples of what, touches, and
-        `value`, `low`, `high` of the winner and of the baseline: the 95 % interval), `details` of both
-        (see `nas.training.measured.Measured`), `tested` (which models on which data, see
-        `nas.final.touches.tested`) and `rank_correlation` between search and finals. Beside it lie
+        What `evaluation.json` holds: `test` (the metric, how many examples of what, touches for this
+        winner, and `value`, `low`, `high` of the winner and of the baseline: the 95 % interval), `details`
+        of both (see `nas.training.measured.Measured`), `tested` (which models on which data, see
+        `nas.final.touches.tested`), `test_set` (touches of these data by all experiments), `judged_by`
+        (how the finals were judged) and `rank_correlation` between search and finals. Beside it lie
         `metrics.json` and the details as a table for DVC's plots (see `nas.final.details`).
 
     Raises:
@@ -61,6 +72,8 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         if again or not touches.measured:
             touches = _touch(record, experiment, models, final, data.folder, touches)
         keep(record, final, touches)
+        by_all = of_all_experiments(workspace, data.digest)
+        keep_others(record, by_all)
     measured = touches.measured
     result = {
         "experiment": experiment.name,
@@ -70,11 +83,14 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         "test": {
             **{key: measured["winner"][key] for key in SHARED},
             "touches": touches.count,
+            **({"carried": touches.carried} if touches.carried else {}),
             "winner": _interval(measured["winner"]),
             "baseline": _interval(measured["baseline"]) if "baseline" in measured else None,
         },
         "details": {role: one["details"] for role, one in measured.items()},
         "tested": tested(final),
+        "test_set": summed(data.digest, by_all),
+        "judged_by": final.get("judged_by", ""),
         "rank_correlation": rank_correlation(final["finalists"]),
     }
     with replaced(workspace.reports(experiment.name) / "evaluation") as folder:
@@ -140,6 +156,7 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         f"test_{metric}_low": test["winner"]["low"],
         f"test_{metric}_high": test["winner"]["high"],
         "test_touches": test["touches"],
+        "test_set_touches": evaluation["test_set"]["touches"],
         "validation_score": evaluation["validation_score"],
         "kendall_tau": evaluation["rank_correlation"]["kendall_tau"],
     }

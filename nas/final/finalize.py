@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -13,7 +15,7 @@ from typing import Any
 import nas
 from nas.datasets.files import check_space
 from nas.errors import SearchError
-from nas.evaluation import ChildResult
+from nas.evaluation import ChildResult, Job
 from nas.experiment import Experiment, fingerprint
 from nas.final.apart import run_apart
 from nas.final.finalists import Entry, entries, final_experiment, finalists
@@ -24,11 +26,21 @@ from nas.search.rows import Child
 from nas.search.search import Listener, RewardRule, Search
 from nas.workspace import Workspace
 
+logger = logging.getLogger("nas")
+
 FREE_BYTES = 2**29
 """Disk space that must be free before finals begin, beside what their weights need."""
 
 BYTES_PER_PARAMETER = 16
 """Of a training on disk: weights and momentum in its checkpoint, weights in its model, and spare."""
+
+
+JUDGED_BY = "the weights that are saved: the validation result of the last epoch"
+"""How finals are judged (see `nas.search.rewards.BySavedWeights`); `final.json` of a version that judged
+them as the search does, by the best of the last epochs, doesn't say it."""
+
+AGAIN = "finals trained again"
+"""Where the record keeps the results of finals whose weights had to be made again, by number."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +50,18 @@ class Trained:
     Attributes:
         entry: what was trained.
         child: its row in the record of the finals.
-        result: how it ended.
-        score: what people compare, on validation data; None: it failed. The winner is chosen by the
-            reward.
+        result: how the training ended whose weights are kept or were removed.
+        reward, score: by the weights that it saved, on validation data; a score of None: it failed. The
+            winner is chosen by the reward, the score is what people compare.
+        again: whether it was trained again, because its weights had been removed.
     """
 
     entry: Entry
     child: Child
     result: ChildResult
+    reward: float
     score: float | None
+    again: bool
 
 
 def finalize(
@@ -60,9 +75,14 @@ def finalize(
 
     The finals are a search over a list (see `nas.final.finalists`): parallel, within the same
     limits, on a record of their own, so that after any interruption they go on; finished ones are
-    never trained again. The winner has the highest reward, by the experiment's rule and on validation
-    data; of equal ones the earlier on the list. The baseline can't win: it is what the winner is compared
-    with. The test data is not touched (see `nas.final.evaluate`).
+    never trained again. The winner has the highest reward, by the experiment's rule, of what the weights
+    that are saved measure on validation data (see `nas.search.rewards.BySavedWeights`); of equal ones the
+    earlier on the list. The baseline can't win: it is what the winner is compared with. The test data is
+    not touched (see `nas.final.evaluate`).
+
+    Only winner and baseline keep their weights. Where another final is chosen later, because an earlier
+    version chose by the best of the last epochs, say, it is trained again with its own seed, and judged by
+    what that training gives; its row in the record stays.
 
     Args:
         experiment: its search has been made (all repeats).
@@ -72,11 +92,14 @@ def finalize(
 
     Returns:
         The folder `Workspace.models(name)`, replaced as a whole: `final.json` (all finalists with
-        their scores, the winner and what it came from), `model.keras`, `baseline.keras`, what the
-        recipe's exporter makes (`saved_model/`), and `finals.sqlite`, a snapshot of the record.
+        their scores, the winner and what it came from, `judged_by`, and in `earlier_choice` the final
+        that the rewards in the record would choose, if that is another), `model.keras`,
+        `baseline.keras`, what the recipe's exporter makes (`saved_model/`), and `finals.sqlite`, a
+        snapshot of the record.
 
     Raises:
-        SearchError: the search has no successful child, or no final ended well.
+        SearchError: the search has no successful child, no final ended well, or one that was chosen
+            lost its weights and couldn't be trained again.
         InputError: the search was never begun.
         TemporaryError: too little disk space.
     """
@@ -94,9 +117,7 @@ def finalize(
     with open_search(derived, workspace, listeners=listeners, keep_files=True) as search:
         with follow(search) if follow is not None else nullcontext():
             search.advance(derived.budget)
-        trained = _judge(search.record, trainings, derived)
-        winner = _best([one for one in trained if not one.entry.finalist.baseline])
-        baseline = _best([one for one in trained if one.entry.finalist.baseline])
+        trained, winner, baseline = _choose(search, trainings)
         _delete_the_rest(search.record, [one for one in (winner, baseline) if one is not None])
         if winner is None:
             raise SearchError(
@@ -104,9 +125,9 @@ def finalize(
                 + "; ".join(sorted({f"{one.result.status}: {one.result.message}" for one in trained}))
             )
         with replaced(workspace.models(experiment.name)) as folder:
-            _copy(search.record, winner, folder / "model.keras")
-            if baseline is not None:
-                _copy(search.record, baseline, folder / "baseline.keras")
+            for one, name in ((winner, "model.keras"), (baseline, "baseline.keras")):
+                if one is not None:
+                    shutil.copyfile(_weights(search.record, one), folder / name)
             exports = run_apart(
                 derived.built_recipe().exporter,
                 {
@@ -121,6 +142,8 @@ def finalize(
                 folder / "final.json",
                 {
                     **_origin_of_all(experiment, search.record, searches),
+                    "judged_by": JUDGED_BY,
+                    "earlier_choice": _earlier_choice(trained, winner),
                     "winner": _kept_story(winner, derived, folder / "model.keras"),
                     "baseline": baseline and _kept_story(baseline, derived, folder / "baseline.keras"),
                     "finalists": [_story(one, derived) for one in trained],
@@ -171,19 +194,91 @@ def _most_parameters(records: Sequence[Record]) -> int:
     return max((child.result.parameters for child in best if child.result is not None), default=0)
 
 
-def _judge(record: Record, trainings: Sequence[Entry], derived: Experiment) -> list[Trained]:
-    rule: RewardRule = derived.reward.make("reward")
-    return [
-        Trained(entry, child, child.result, rule.score(child.result))
-        for entry, child in zip(trainings, record.children(), strict=True)
-        if child.result is not None
-    ]
+def _choose(
+    search: Search, trainings: Sequence[Entry]
+) -> tuple[list[Trained], Trained | None, Trained | None]:
+    """All finals, the winner and the best baseline (None: all failed), both with their weights.
+
+    One whose weights are gone is trained again and judged by what that gave, until both are there.
+    """
+    record = search.record
+    again = {int(number): ChildResult.from_json(one) for number, one in record.meta(AGAIN, {}).items()}
+    while True:
+        trained = _judge(record, trainings, search.reward, again)
+        winner = _best(record, [one for one in trained if not one.entry.finalist.baseline])
+        baseline = _best(record, [one for one in trained if one.entry.finalist.baseline])
+        gone = [one for one in (winner, baseline) if one is not None and not _weights(record, one).is_file()]
+        if not gone:
+            return trained, winner, baseline
+        again[gone[0].child.number] = _train_again(search, gone[0].child)
+        record.set_meta(AGAIN, {str(number): one.to_json() for number, one in again.items()})
 
 
-def _best(trained: Sequence[Trained]) -> Trained | None:
-    """The one of highest reward, of equal ones the first; None if all failed."""
-    well = [one for one in trained if one.score is not None]
-    return max(well, key=lambda one: one.result.reward or 0.0) if well else None
+def _train_again(search: Search, child: Child) -> ChildResult:
+    """Trains a final whose weights are gone as it was trained; its row in the record stays as it is.
+
+    Raises:
+        SearchError: it failed this time or left no weights.
+    """
+    logger.warning(
+        "final %d (%s) is chosen by what its saved weights measured, but they are gone: it is trained again "
+        "with its seed",
+        child.number,
+        child.proposal.architecture.text(),
+    )
+    folder = _folder(search.record, child)
+    job = Job(child.proposal, child.seed, (), f"{search.folder}/{folder.name}")
+    result = search.evaluator.submit(job).result()
+    if result.ok and (folder / _model(result)).is_file():
+        return result
+    ended = "left no model" if result.ok else f"ended as {result.status} ({result.message})"
+    raise SearchError(
+        f"the weights of final {child.number} are gone from {folder}, and its training, done again, {ended}: "
+        "repeat `nas finalize`, or set another final.seed, by which new finals are trained. Keep the folder "
+        f"{search.record.path.parent}: its record counts how often the test data was touched"
+    )
+
+
+def _judge(
+    record: Record, trainings: Sequence[Entry], rule: RewardRule, again: Mapping[int, ChildResult]
+) -> list[Trained]:
+    judged = []
+    for entry, child in zip(trainings, record.children(), strict=True):
+        if (result := again.get(child.number, child.result)) is not None:
+            score, repeated = rule.score(result), child.number in again
+            judged.append(Trained(entry, child, result, rule(result), score, repeated))
+    return judged
+
+
+def _best(record: Record, trained: Sequence[Trained]) -> Trained | None:
+    """The one of highest reward; None if all failed.
+
+    Of equal ones the first that has its weights: the one that was chosen before.
+    """
+    well = [one for one in trained if one.score is not None and math.isfinite(one.reward)]
+    return max(well, key=lambda one: (one.reward, _weights(record, one).is_file()), default=None)
+
+
+def _earlier_choice(trained: Sequence[Trained], winner: Trained) -> dict[str, Any] | None:
+    """The final that the rewards in the record choose, if it isn't the winner."""
+    well = [one for one in trained if one.child.status == "ok" and not one.entry.finalist.baseline]
+    before = max(well, key=lambda one: one.child.reward, default=winner)
+    if before.child.reward <= winner.child.reward:
+        return None
+    return {
+        "number": before.child.number,
+        "architecture": before.entry.finalist.architecture.text(),
+        "recorded_reward": before.child.reward,
+        "reward": before.reward,
+        "reason": "trained again, it reached less than the record says"
+        if before.again
+        else "the record has its reward from the best of its last epochs, whose weights were not kept",
+    }
+
+
+def _weights(record: Record, one: Trained) -> Path:
+    """The file of the weights that a final left; they may have been removed."""
+    return _folder(record, one.child) / _model(one.result)
 
 
 def _folder(record: Record, child: Child) -> Path:
@@ -191,9 +286,9 @@ def _folder(record: Record, child: Child) -> Path:
     return record.path.parent / "children" / f"child-{child.number:06}"
 
 
-def _model(one: Trained) -> str:
+def _model(result: ChildResult) -> str:
     """The file name of the model that a final left."""
-    return Path(one.result.files.get("model", "model.keras")).name
+    return Path(result.files.get("model", "model.keras")).name
 
 
 def _delete_the_rest(record: Record, kept: Sequence[Trained]) -> None:
@@ -203,7 +298,7 @@ def _delete_the_rest(record: Record, kept: Sequence[Trained]) -> None:
     begun again, and then has nothing left to train.
     """
     named = {
-        one.child.number: {_model(one), *(Path(file).name for file in one.result.files.values())}
+        one.child.number: {_model(one.result), *(Path(file).name for file in one.result.files.values())}
         for one in kept
     }
     for child in record.children():
@@ -218,18 +313,6 @@ def _delete_the_rest(record: Record, kept: Sequence[Trained]) -> None:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
-
-
-def _copy(record: Record, one: Trained, target: Path) -> None:
-    """Copies the model that a final left."""
-    source = _folder(record, one.child) / _model(one)
-    if not source.is_file():
-        raise SearchError(
-            f"the weights of final {one.child.number} are gone from {source}: copy {target.name} of an "
-            "earlier result there, or set another final.seed, by which new finals are trained. Keep the "
-            f"folder {record.path.parent}: its record counts how often the test data was touched"
-        )
-    shutil.copyfile(source, target)
 
 
 def _kept_story(one: Trained, derived: Experiment, model: Path) -> dict[str, Any]:
@@ -260,10 +343,12 @@ def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
         "seed": one.child.seed,
         "status": str(result.status),
         "message": result.message,
-        "reward": result.reward,
+        "reward": one.reward,
+        "recorded_reward": one.child.reward,
         "score": one.score,
         "epochs": len(result.history),
         "parameters": result.parameters,
         "multiply_adds": result.multiply_adds,
         "train_seconds": round(result.train_seconds, 3),
+        "trained_again": one.again,
     }

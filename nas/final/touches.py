@@ -1,19 +1,32 @@
-"""How often a winner was tested, and what was measured: kept in two places, so that losing one is no excuse.
+"""How often test data was touched, and what was measured: kept twice, so that losing one is no excuse.
 
 The record of the finals counts a touch before it happens. It is local to a machine; `evaluation.json` is
 what DVC carries to other clones. Where they differ, the larger count is the true one.
+
+A winner is chosen on validation data, but whoever tests winner after winner on one test set chooses by the
+test. So the touches of all winners of all experiments on the same data are told beside those of one. They
+are counted for each winner, and nothing that all share has to be written: what all witnesses in the
+workspace know is joined winner by winner, the larger count each, and summed. Each witness also keeps what
+was known of the others when it was written, so that the count outlives the records, the reports, an
+experiment that is gone, and finals that a larger budget or another seed replaced.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from nas.errors import InputError
+from nas.errors import InputError, NasError
+from nas.experiment import fingerprint
 from nas.search.record import Record
+from nas.workspace import Workspace
+
+logger = logging.getLogger("nas")
 
 SHARED = ("metric", "unit", "examples", "lower_is_better")
 """What the measurements of winner and baseline have in common."""
@@ -27,15 +40,17 @@ class Touches:
         count: how often the test data was touched, touches that were cut short included.
         measured: by role (`winner`, `baseline`) a `nas.training.measured.Measured` as JSON; empty: nothing
             usable.
+        carried: how many of `count` were counted for another final, whose model was the same file.
     """
 
     count: int = 0
     measured: Mapping[str, Any] = field(default_factory=dict)
+    carried: int = 0
 
     def joined(self, other: Self) -> Touches:
         """What two witnesses know together; they count the same touches, so the counts don't add up."""
         more, less = (other, self) if other.count > self.count else (self, other)
-        return Touches(more.count, more.measured or less.measured)
+        return Touches(more.count, more.measured or less.measured, more.carried)
 
 
 def tested(final: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,17 +75,107 @@ def known(record: Record, final: Mapping[str, Any], evaluation: Path) -> Touches
         InputError: `evaluation` can't be read, so that its touches would be forgotten.
     """
     kept = record.meta(_key(final))
-    noted = Touches(kept["touches"], kept["measured"] or {}) if kept else Touches()
+    noted = Touches(kept["touches"], kept["measured"] or {}, kept.get("carried", 0)) if kept else Touches()
     return noted.joined(_told(evaluation, tested(final)))
 
 
 def keep(record: Record, final: Mapping[str, Any], touches: Touches) -> None:
     """Notes in the record what is known of the winner's tests."""
-    record.set_meta(_key(final), {"touches": touches.count, "measured": dict(touches.measured)})
+    values = {"touches": touches.count, "measured": dict(touches.measured), "carried": touches.carried}
+    record.set_meta(_key(final), values)
 
 
 def _key(final: Mapping[str, Any]) -> str:
-    return f"test of final {final['winner']['number']}"
+    return f"{_TEST_OF}{final['winner']['number']}"
+
+
+_TEST_OF = "test of final "
+_OF_OTHERS = "touches of the same data"
+
+
+def of_all_experiments(workspace: Workspace, digest: str) -> dict[str, int]:
+    """How often each winner of the workspace touched the test data of one digest.
+
+    It reads what all records of finals and every `evaluation.json` tell; one that can't be read is named in
+    a warning and left out.
+
+    Args:
+        workspace: whose records and reports are read.
+        digest: of the prepared data.
+
+    Returns:
+        Touches by final (`tested(…)["final"]`), in the order of these names.
+    """
+    joined: dict[str, int] = {}
+    for path in _witnesses(workspace):
+        try:
+            known = _of_record(path, digest) if path.suffix == ".sqlite" else _of_evaluation(path, digest)
+        except (NasError, sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.warning("%s can't be read, so its touches of test data don't count: %s", path, error)
+            continue
+        for final, touches in known.items():
+            joined[final] = max(touches, joined.get(final, 0))
+    return dict(sorted(joined.items()))
+
+
+def keep_others(record: Record, touches: Mapping[str, int]) -> None:
+    """Keeps in the record what is known of the touches of all experiments on its data."""
+    record.set_meta(_OF_OTHERS, dict(touches))
+
+
+def summed(digest: str, touches: Mapping[str, int]) -> dict[str, Any]:
+    """The touches of one test set by all experiments, as they stand in `evaluation.json`."""
+    by_final = [{"final": final, "touches": count} for final, count in touches.items()]
+    return {"data_digest": digest, "touches": sum(touches.values()), "by_final": by_final}
+
+
+def read_evaluation(path: Path, workspace: Workspace) -> dict[str, Any] | None:
+    """What an `evaluation.json` holds, with the touches of its test set as all witnesses know them now.
+
+    None: there is none.
+
+    Raises:
+        InputError: it can't be read.
+    """
+    if not path.is_file():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        digest = found.get("tested", {}).get("data_digest")
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} can't be read ({error}): bring it back with `dvc checkout` or from git"
+        ) from error
+    return found | {"test_set": summed(digest, of_all_experiments(workspace, digest))} if digest else found
+
+
+def _witnesses(workspace: Workspace) -> Iterator[Path]:
+    yield from sorted(workspace.state.glob("*/record.sqlite"))
+    each = workspace.reports("*")
+    yield from sorted(each.parent.glob(f"{each.name}/evaluation/evaluation.json"))
+
+
+def _of_record(path: Path, digest: str) -> dict[str, int]:
+    with Record.read(path) as record:
+        definition = record.definition
+        if definition.get("data", {}).get("digest") != digest:
+            return {}
+        known = {final: int(count) for final, count in record.meta(_OF_OTHERS, {}).items()}
+        for key, test in record.metas(_TEST_OF).items():
+            final = f"{fingerprint(definition)}/{key.removeprefix(_TEST_OF)}"
+            known[final] = max(int(test["touches"]) - test.get("carried", 0), known.get(final, 0))
+        return known
+
+
+def _of_evaluation(path: Path, digest: str) -> dict[str, int]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    tested = found.get("tested", {})
+    if tested.get("data_digest") != digest:
+        return {}
+    others = found.get("test_set", {"by_final": []})["by_final"]  # an earlier version told of one winner
+    known = {one["final"]: int(one["touches"]) for one in others}
+    own, test = tested["final"], found["test"]
+    return known | {own: max(int(test["touches"]) - test.get("carried", 0), known.get(own, 0))}
 
 
 def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
@@ -91,9 +196,11 @@ def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
                 for role in ("winner", "baseline")
                 if test[role] is not None
             }
-            return Touches(int(test["touches"]), measured)
-        if now["final"] == then.get("final") or now["winner"] == then.get("winner"):
-            return Touches(int(test["touches"]))
+            return Touches(int(test["touches"]), measured, test.get("carried", 0))
+        if now["final"] == then.get("final"):
+            return Touches(int(test["touches"]), carried=test.get("carried", 0))
+        if now["winner"] == then.get("winner"):
+            return Touches(int(test["touches"]), carried=int(test["touches"]))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{evaluation} can't be read ({type(error).__name__}: {error}), and it tells how often the test "

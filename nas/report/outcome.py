@@ -85,19 +85,24 @@ def result(subject: Subject) -> list[str]:
             "The winner and the baseline on the test data",
         )
     ]
-    touches = test["touches"]
+    touches = f"{_times(test['touches'])} for this winner"
+    if "test_set" in evaluation:
+        touches += f" and {_times(evaluation['test_set']['touches'])} by all experiments on these data"
     parts.append(
         element(
             "p",
-            f"Measured on {test['examples']:,} test {test['unit']}, which were touched "
-            f"{'once' if touches == 1 else f'{touches} times'} for this winner; it was chosen on "
-            "validation data. The baseline was trained by the same recipe and grid.",
+            f"Measured on {test['examples']:,} test {test['unit']}, which were touched {touches}; the winner "
+            "was chosen on validation data. The baseline was trained by the same recipe and grid.",
             "note",
         )
     )
     if test["baseline"] is not None and not _better(test):
         parts.append(element("p", "The winner is not better than the hand-made baseline."))
     return parts
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _better(test: Mapping[str, Any]) -> bool:
@@ -170,7 +175,17 @@ def finals(subject: Subject) -> list[str]:
         "epochs",
         "architecture",
     )
-    parts = [table(columns, rows, "Trainings of the finals")]
+    judged = final.get("judged_by") or (
+        "the best of the last epochs, as an earlier version did: the saved weights may measure less. "
+        f"nas finalize {subject.experiment.name} judges by those"
+    )
+    parts = [
+        table(columns, rows, "Trainings of the finals"),
+        element("p", f"Validation: by {judged}.", "note"),
+    ]
+    if before := final.get("earlier_choice"):
+        text = f"Before, final {before['number']} was chosen: {before['reason']}."
+        parts.append(element("p", text, "note"))
     if evaluation is not None:
         correlation = evaluation["rank_correlation"]
         tau = correlation["kendall_tau"]

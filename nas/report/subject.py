@@ -12,8 +12,10 @@ from typing import Any
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
+from nas.final.touches import read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
+from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Child, Round
 from nas.search.search import RewardRule
 from nas.workspace import Workspace
@@ -43,13 +45,15 @@ class Searched:
     rounds: tuple[Round, ...]
 
     @classmethod
-    def of(cls, record: Record) -> Searched:
+    def of(cls, record: Record, rule: RewardRule | None = None) -> Searched:
+        """What the record holds; a `rule` rewards its children anew."""
         definition = record.definition
+        children = record.children()
         return cls(
             int(definition["seed"]),
             definition,
             str(record.meta("git_commit", "")),
-            tuple(record.children()),
+            tuple(children if rule is None else [child.judged(rule) for child in children]),
             tuple(record.rounds()),
         )
 
@@ -85,8 +89,7 @@ class Subject:
     @cached_property
     def rule(self) -> RewardRule:
         """The reward rule, which also tells the score."""
-        rule: RewardRule = self.experiment.reward.make("reward")
-        return rule
+        return rule_of(self.experiment)
 
     def children(self) -> Iterator[tuple[int, Child]]:
         """All children of all searches, each with the place of its search."""
@@ -135,7 +138,7 @@ def gather(
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
     final = _json(models / "final.json")
-    evaluation = _json(reports / "evaluation" / "evaluation.json") if final else None
+    evaluation = read_evaluation(reports / "evaluation" / "evaluation.json", workspace) if final else None
     searches, missing = _searches(experiment, find)
     beside, alone = None, ""
     if experiment.beside:
@@ -156,7 +159,7 @@ def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched,
     for seed in experiment.seeds:
         try:
             with find(experiment.with_seed(seed)) as record:
-                found.append(Searched.of(record))
+                found.append(Searched.of(record, rejudging(experiment)))
         except InputError as error:
             missing.append(seed)
             reason = reason or error

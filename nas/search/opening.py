@@ -14,6 +14,7 @@ from nas.evaluation import Evaluator
 from nas.experiment import Experiment, fingerprint
 from nas.search.fitting import check_parts
 from nas.search.record import Record, is_ahead
+from nas.search.rewards import rule_of
 from nas.search.search import Listener, Search
 from nas.workers.slots import platform
 from nas.workspace import Workspace
@@ -63,7 +64,7 @@ def open_search(
     except BaseException:
         record.close()
         raise
-    reward = experiment.reward.make("reward")
+    reward = rule_of(experiment)
     commit = git_commit(workspace.root)
     folder = str((path.parent / "children").relative_to(workspace.root)) if keep_files else ""
     return Search(experiment, record, controller, evaluator, reward, listeners, folder, commit)

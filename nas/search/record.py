@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Self
@@ -196,6 +196,11 @@ class Record:
         with self._transaction() as db:
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
+    def metas(self, prefix: str) -> dict[str, Any]:
+        """The JSON values whose keys begin with `prefix`, by key."""
+        rows = self._rows("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        return {row["key"]: json.loads(row["value"]) for row in rows}
+
     def set_projected(self, target: str, references: Mapping[str, str]) -> None:
         """Notes that items of this record stand in `target` (e.g. MLflow) under these references."""
         with self._transaction() as db:
@@ -272,8 +277,19 @@ class Record:
         """Children that were begun and have no result yet."""
         return self._children("WHERE started_at IS NOT NULL AND result IS NULL ORDER BY started_at")
 
-    def best(self, count: int) -> list[Child]:
-        """The `count` successful children of highest reward, each architecture once (its best child)."""
+    def best(self, count: int, rule: Callable[[ChildResult], float] | None = None) -> list[Child]:
+        """The `count` successful children of highest reward, each architecture once (its best child).
+
+        Args:
+            count: how many.
+            rule: rewards them anew in place of the rewards that the record keeps; all results are read.
+        """
+        if rule is not None:
+            ok = self._children("WHERE status = 'ok' ORDER BY number")
+            once: dict[str, Child] = {}
+            for child in sorted((child.judged(rule) for child in ok), key=lambda child: -child.reward):
+                once.setdefault(child.proposal.architecture.text(), child)
+            return list(once.values())[:count]
         return self._children(
             "WHERE number IN (SELECT number FROM (SELECT number, reward, ROW_NUMBER() OVER "
             "(PARTITION BY architecture ORDER BY reward DESC, number) AS place FROM children "
@@ -365,13 +381,16 @@ class Record:
         return [Child.from_row(row) for row in self._rows(f"SELECT * FROM children {where}", parameters)]
 
 
-def best_children(records: Sequence[Record], count: int) -> list[tuple[Record, Child]]:
+def best_children(
+    records: Sequence[Record], count: int, rule: Callable[[ChildResult], float] | None = None
+) -> list[tuple[Record, Child]]:
     """The `count` successful children of highest reward over all `records`, each architecture once.
 
-    Of equal rewards the one in the earlier record, then the earlier child, stands first.
+    Of equal rewards the one in the earlier record, then the earlier child, stands first. A `rule` rewards
+    them anew (see `Record.best`).
     """
     ranked = sorted(
-        ((record, child) for record in records for child in record.best(count)),
+        ((record, child) for record in records for child in record.best(count, rule)),
         key=lambda found: -found[1].reward,
     )
     once: dict[Architecture, tuple[Record, Child]] = {}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult
+from nas.experiment import FINAL_SUFFIX, Experiment
+
+if TYPE_CHECKING:
+    from nas.search.search import RewardRule
 
 
 def shown(value: float) -> str:
@@ -97,3 +101,62 @@ class PerplexityReward:
         """The reward; finite whatever the result."""
         score = self.score(result)
         return self.failed if score is None or not math.isfinite(score) else self.c / score / score
+
+
+class BySavedWeights:
+    """A reward rule that judges a child by the weights that it leaves, whatever came before them.
+
+    Trainers save the weights of the last epoch (see `nas.training.run.Run`). So the rule sees a history in
+    which every epoch measured what the last one did: a best of several epochs, or a mean of them, is then
+    that of the saved weights. Finals are judged so, because one of them is exported; in a search, whose
+    weights are thrown away, the best of several epochs says more of an architecture.
+
+    Args:
+        rule: the experiment's reward rule, a user's own too.
+    """
+
+    def __init__(self, rule: RewardRule) -> None:
+        self._rule = rule
+
+    def __call__(self, result: ChildResult) -> float:
+        return self._rule(as_saved(result))
+
+    def score(self, result: ChildResult) -> float | None:
+        return self._rule.score(as_saved(result))
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the rule tells: its metric, say, or what it trades."""
+        if name == "_rule":
+            raise AttributeError(name)
+        return getattr(self._rule, name)
+
+
+def as_saved(result: ChildResult) -> ChildResult:
+    """The result with what the last epoch measured in place of every epoch.
+
+    Example:
+        >>> from nas.evaluation import Status
+        >>> ended = ChildResult(Status.OK, ({"val_accuracy": 0.9}, {"val_accuracy": 0.8}))
+        >>> as_saved(ended).curve("val_accuracy")
+        [0.8, 0.8]
+    """
+    return replace(result, history=result.history[-1:] * len(result.history))
+
+
+def rule_of(experiment: Experiment) -> RewardRule:
+    """What rewards and scores the children of `experiment`: finals by the weights that they leave."""
+    rule: RewardRule = experiment.reward.make("reward")
+    return cast("RewardRule", BySavedWeights(rule)) if _is_final(experiment) else rule
+
+
+def rejudging(experiment: Experiment) -> RewardRule | None:
+    """The rule that replaces the rewards in the record of `experiment`; None: those stand.
+
+    Those of finals may come from a version that judged them as a search judges its children.
+    """
+    return rule_of(experiment) if _is_final(experiment) else None
+
+
+def _is_final(experiment: Experiment) -> bool:
+    """Whether it retrains the best of another one (see `nas.final.finalists.final_experiment`)."""
+    return experiment.name.endswith(FINAL_SUFFIX)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from nas.evaluation import ChildResult, Proposal
 
@@ -49,6 +49,14 @@ class Child:
             finished_at=row["finished_at"],
             same_as=row["same_as"],
             result=ChildResult.from_json(json.loads(row["result"])) if row["result"] else None,
+        )
+
+    def judged(self, rule: Callable[[ChildResult], float]) -> Child:
+        """The child with the reward that `rule` gives its result now, whatever the record keeps."""
+        return (
+            self
+            if self.result is None
+            else replace(self, result=replace(self.result, reward=rule(self.result)))
         )
 
     @property

@@ -315,7 +315,10 @@ class Search:
                 logger.warning("a listener of the search failed at '%s': %s", event.what, error)
 
     def _elders(self, round_number: int) -> tuple[float, ...]:
-        """Median of what the recipe watches at each epoch over the children of earlier rounds."""
+        """Median of what the recipe watches at each epoch over the children of earlier rounds.
+
+        Of those that ended well, each for the epochs that it finished (see `Recipe.hopeless`).
+        """
         if self.experiment.recipe is None:
             return ()
         recipe = self.experiment.built_recipe()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
 from nas.search.record import Record
+from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Child
 from nas.tracking import facts
 from nas.tracking.connection import Connection
@@ -74,7 +75,7 @@ class Projection:
         self._score_name = "score" if final else "proxy_score"
         self._data = definition.get("data", {"name": experiment.data.name, "digest": ""})
         self._commit = str(record.meta("git_commit", ""))
-        reward = experiment.reward.make("reward")
+        reward, self._anew = rule_of(experiment), rejudging(experiment)
         self._score: Callable[[Child], float | None] = lambda child: (
             reward.score(child.result) if child.result else None
         )
@@ -192,6 +193,7 @@ class Projection:
         form = json.dumps(child.proposal.architecture.to_json())
         short = len(form) <= facts.LONGEST_TAG  # an artifact for each child would cost a fifth more time
         run_id = self._unsure.get(child.number) or self._create_child(child, form if short else "")
+        child = self._judged(child)
         metrics = facts.child_metrics(child, self._score(child), self._score_name)
         self._to.log(run_id, metrics, facts.child_parameters(child))
         self._to.log_data(run_id, self._data["name"], self._data["digest"])
@@ -227,7 +229,7 @@ class Projection:
                 if before and before[0] == done.number
                 else self._record.best_reward_before(done.number)
             )
-            children = self._record.children(round=done.number)
+            children = [self._judged(child) for child in self._record.children(round=done.number)]
             rewards = [c.result.reward for c in children if c.result and c.result.ok]
             known = [reward for reward in (best, *rewards) if reward is not None]
             best = max(known) if known else None
@@ -235,8 +237,11 @@ class Projection:
             self._record.set_projected(self._target, {f"round {done.number}": self.run_id})
             self._best = (done.number + 1, best)
 
+    def _judged(self, child: Child) -> Child:
+        return child if self._anew is None else child.judged(self._anew)
+
     def _show_leaders(self) -> None:
-        best = self._record.best(LEADERS)
+        best = self._record.best(LEADERS, self._anew)
         leaders = facts.leaderboard(best, self._score, self._score_name)
         if leaders != self._leaders:
             self._client.log_text(self.run_id, leaders, _LEADERBOARD)

@@ -41,7 +41,11 @@ def register(
     )
     run_id = run.info.run_id
     won = story.get("winner", {})
-    to.log(run_id, _metrics(measured), facts.flattened(won))
+    parameters, there = facts.flattened(won), run.data.params
+    to.log(run_id, _metrics(measured), {k: v for k, v in parameters.items() if k not in there})
+    for key, value in parameters.items():
+        if there.get(key, value) != value:  # MLflow changes no parameter: what is true now stands beside it
+            to.client.set_tag(run_id, f"nas.winner.{key}", facts.clipped(value, facts.LONGEST_TAG))
     to.log_data(run_id, data.name, data.digest)
     to.client.log_artifact(run_id, str(final))
     to.client.log_dict(run_id, dict(measured), "evaluation.json")

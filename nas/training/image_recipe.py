@@ -61,8 +61,9 @@ class ImageRecipe(Recipe):
         steps_per_execution: training steps for each call from Python; `auto` chooses by the epoch.
         train_examples: train on this many images only, the same ones for every child, with the
             classes in proportion; None: all.
-        stop_hopeless: stop a child whose best validation accuracy so far is under the median that
-            its elders had at the same epoch (the median rule of Vizier, Golovin et al. 2017, §3.2).
+        stop_hopeless: stop a child whose best validation accuracy so far is under the median of what the
+            children of earlier rounds had at the same epoch (see `Recipe.hopeless`, which also tells how
+            this differs from the rule of Vizier).
         grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
         latency_examples: measure the trained network's latency with so many examples at a time (see
             `nas.training.latency`), for a reward that trades it; 0: not at all.

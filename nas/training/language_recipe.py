@@ -58,8 +58,9 @@ class LanguageRecipe(Recipe):
         dropout_output: rate for the input of the softmax. These three masks are drawn for each stream and
             unit and stay the same over a window ("variational" dropout).
         train_tokens: train on the first tokens only; None: all.
-        stop_hopeless: stop a child whose lowest validation perplexity so far is above the median that its
-            elders had at the same epoch.
+        stop_hopeless: stop a child whose lowest validation perplexity so far is above the median of what
+            the children of earlier rounds had at the same epoch (see `Recipe.hopeless`, which also tells
+            how this differs from the rule of Vizier).
         grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
     """
 

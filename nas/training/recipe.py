@@ -58,7 +58,18 @@ class Recipe(ABC):
         """The size of the whole network that is trained for `architecture` on `data`."""
 
     def hopeless(self, values: Sequence[float], elders: Sequence[float]) -> bool:
-        """Whether the median rule (Vizier, Golovin et al. 2017, §3.2) stops a child now.
+        """Whether a child is stopped now: its best value so far is strictly worse than its elders' median.
+
+        The median is that of the values which the elders measured at the child's last finished epoch. No
+        child is stopped before it has finished `grace_epochs`, nor at an epoch that no elder finished.
+
+        Source: the median stopping rule of Vizier (Golovin et al. 2017, §3.2.2).
+
+        Differs from the paper: that compares with the median of *running averages*, the mean of all that
+        each trial measured up to this epoch. While trainings improve, such a mean lags behind the value of
+        the epoch, so the rule here stops more children. The elders are the children of earlier rounds that
+        ended well, stopped ones for the epochs that they have (there: all completed trials), so that the
+        answer doesn't depend on which child of a round happens to end first.
 
         Args:
             values: what is `watched`, for each finished epoch of the child.

@@ -32,7 +32,9 @@ class Run:
         folder: where files may be kept; None: keep nothing. What `files` doesn't name is removed once
             the result is committed and judged.
         device: the slot, as `nas.training.device.prepare` was given it.
-        history: one mapping for each finished epoch.
+        history: one mapping for each finished epoch. The last one tells what the weights measure that are
+            saved, by which finals are judged: a trainer that keeps those of an earlier epoch repeats that
+            epoch's mapping at the end.
         parameters, multiply_adds: size of the network.
         latency_seconds: of a forward pass for one example, where the recipe asks for it.
         train_seconds: wall time of the training loop, that of an interrupted run included.

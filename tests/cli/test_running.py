@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nas.cli import running
 from nas.experiment import Experiment
 from nas.search.opening import open_search
 from nas.search.record import Record
@@ -72,7 +73,16 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> None:
             search.advance(derived.budget)
         folder = workspace.models(experiment.name)
         folder.mkdir(parents=True)
-        (folder / "final.json").write_text(json.dumps({"winner": {"architecture": NETS[0], "score": 0.9}}))
+        final = {
+            "winner": {"architecture": NETS[0], "score": 0.9},
+            "judged_by": "the weights",
+            "earlier_choice": {
+                "number": 1,
+                "architecture": "conv:old",
+                "reason": "its weights were not kept",
+            },
+        }
+        (folder / "final.json").write_text(json.dumps(final))
         return folder
 
     monkeypatch.setattr("nas.final.finalize.finalize", run)
@@ -86,11 +96,20 @@ def test_finals_are_shown_as_validation_and_followed(nas: Nas, write: Write, tra
     assert ended.out.count("(validation)  ") == 2
     assert "proxy" not in ended.out
     assert f"winner  {NETS[0]}\nscore   0.9000 (validation)\n" in ended.out
+    assert "judged  by the weights" in ended.out
+    assert "before  final 1, conv:old: its weights were not kept\n" in ended.out
     assert tracker.calls == [("follow", "tiny.final")]
     state = json.loads(nas("status", "--json").out)["searches"][0]
     assert (state["experiment"], state["best"]["proxy"]) == ("tiny.final", False)
     assert "networks retrained from scratch" in nas("top", "tiny.final").out
     assert "reward (validation)" in nas("show", "0", "tiny.final").out
+
+
+def test_touches_of_one_winner_and_of_all_are_both_shown() -> None:
+    lines = running.tested_lines({**EVALUATION, "test_set": {"touches": 5}, "judged_by": "the weights"})
+    assert lines[1].endswith("300 images, touched 2 times for this winner")
+    assert lines[2] == "test set  touched 5 times by all experiments on these data"
+    assert not any("An earlier version" in line for line in lines)
 
 
 @pytest.mark.usefixtures("finals")
@@ -110,6 +129,7 @@ def test_an_evaluation_is_told_and_its_winner_registered(
     assert "test      0.9700 (0.9500 – 0.9800 at 95 %) accuracy, 300 images, touched 2 times\n" in silent.out
     assert "baseline" not in silent.out
     assert "final score: it takes two architectures\n" in silent.out
+    assert "An earlier version judged the finals by the best of their last epochs" in silent.out
     assert "MLflow    models:/nasflow-tiny/1\n" in nas("evaluate", "tiny").out
     assert tracker.calls == [("register", ("tiny", "tiny", "digits", EVALUATION))]
 

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from nas.controllers.controller import Controller
+from nas.controllers.ppo import Ppo
 from nas.controllers.random import RandomController
 from nas.controllers.reinforce import Reinforce
 from nas.errors import InputError
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.plugins import make
+from nas.search.rewards import AccuracyReward
 from nas.spaces import Choice, Links, Point, Step, StepList
 from nas.spaces.conv import ConvSpace
 from nas.testing.controllers import results, same
@@ -118,6 +120,48 @@ def test_a_better_than_expected_architecture_becomes_more_likely():
     better, worse = controller.policy.follow([(p.depth, p.tokens) for p in proposals]).log_probabilities
     assert better > proposals[0].log_probability
     assert worse < proposals[1].log_probability
+
+
+@pytest.mark.parametrize("options", [{}, {"rank_rewards": 10}, {"normalize_advantages": True}])
+def test_the_first_update_of_a_round_of_one_child_only_sets_the_baseline(options):
+    controller = Reinforce(StepSpace(every_step, 2), seed=3, **options)
+    before = controller.policy.state()
+    statistics = controller.learn(told(controller.propose(1), 0.7))
+    assert statistics["advantage/mean"] == statistics["gradient_norm"] == 0.0
+    assert all((before[name] == array).all() for name, array in controller.policy.state().items())
+    assert controller.baseline == (0.5 if "rank_rewards" in options else 0.7)  # a lone rank is the middle
+
+
+@pytest.mark.parametrize("controller", [Reinforce, Ppo])
+def test_with_an_entropy_weight_the_first_update_of_one_child_follows_the_entropy_alone(controller):
+    after = []
+    for reward in (0.1, 0.9):
+        made = controller(StepSpace(layers, 2), seed=3, init_scale=0.5, entropy_weight=1e-5)
+        (proposal,) = made.propose(1)
+        first = made.learn(told([proposal], reward))
+        walks = made.policy.follow([(proposal.depth, proposal.tokens)])
+        assert walks.entropies[0] > first["entropy"]
+        after.append(made.policy.state())
+    assert all((after[0][name] == array).all() for name, array in after[1].items())  # whatever the reward
+
+
+def test_the_second_update_of_one_child_compares_it_with_the_first():
+    controller = Reinforce(StepSpace(every_step, 2), seed=3)
+    controller.learn(told(controller.propose(1), 0.2))
+    (better,) = controller.propose(1)
+    statistics = controller.learn(told([better], 0.5))
+    assert statistics["advantage/mean"] == pytest.approx(0.3)
+    after = controller.policy.follow([(better.depth, better.tokens)]).log_probabilities[0]
+    assert after > better.log_probability
+
+
+def test_the_baseline_averages_rewards_not_the_accuracies_that_they_are_made_of():
+    controller, rule = Reinforce(StepSpace(layers, 2), baseline_decay=0.5), AccuracyReward(power=3)
+    accuracies = (0.5, 0.9)
+    rewards = [rule(ChildResult(Status.OK, ({"val_accuracy": value},))) for value in accuracies]
+    controller.learn(told(controller.propose(1), rewards[0]))
+    controller.learn(told(controller.propose(1), rewards[1]))
+    assert controller.baseline == pytest.approx((0.5**3 + 0.9**3) / 2)
 
 
 def test_equal_rewards_teach_nothing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
     if job["folder"]:
         folder = Path(job["folder"])
         note(folder.parents[3], text)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "checkpoint.npz").write_text("all epochs")
-        (folder / "logs").mkdir()
+        (folder / "logs").mkdir(exist_ok=True)
         rate = float(job["recipe"].get("learning_rate", 0.1))
         if rate == 0.9:
             return ChildResult(Status.DIVERGED, seed=job["seed"], message="the loss was nan").to_json()
@@ -67,6 +68,39 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
         files = {"model": str(model)}
     history = ({"val_accuracy": accuracy},)
     return ChildResult(Status.OK, history, parameters=1000, seed=job["seed"], files=files).to_json()
+
+
+PEAKS = {
+    "conv:3x3x4@0": (0.5, 0.9, 0.6),
+    "conv:3x3x8@0": (0.5, 0.6, 0.7),
+    "resnet:8x1x1": (0.9, 0.99, 0.8),
+}
+"""Accuracy of finals by epoch: the one that ends best isn't the one that was best on the way."""
+
+
+class MeanOfEpochs:
+    """A user's own reward, of which nothing is known but what every rule must have."""
+
+    def __call__(self, result: ChildResult) -> float:
+        return self.score(result) or 0.0
+
+    def score(self, result: ChildResult) -> float | None:
+        accuracies = result.curve("val_accuracy")
+        return sum(accuracies) / len(accuracies) if result.ok else None
+
+
+def train_with_peaks(job: Mapping[str, Any]) -> dict[str, Any]:
+    """As `train`, but finals end by PEAKS, in accuracy and as perplexity (1 divided by it).
+
+    A workspace that has the file `broken` crashes finals.
+    """
+    result = ChildResult.from_json(train(job))
+    text = architecture_from_json(job["architecture"]).text()
+    if job["folder"] and (Path(job["folder"]).parents[3] / "broken").exists():
+        raise ValueError("broken")
+    curve = PEAKS[text] if job["folder"] else [epoch["val_accuracy"] for epoch in result.history]
+    history = tuple({"val_accuracy": value, "val_perplexity": 1 / value} for value in curve)
+    return replace(result, history=history).to_json()
 
 
 def note(root: Path, text: str) -> None:

@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from nas.errors import InputError
+from nas.experiment import Experiment
 from nas.final import evaluate as module
 from nas.final.evaluate import evaluate, rank_correlation
 from nas.final.finalize import finalize, sha256
+from nas.final.touches import read_evaluation
+from nas.workspace import Workspace
 from tests.final.conftest import Searched
 from tests.final.fakes import Apart
 
@@ -139,8 +142,97 @@ def test_the_touches_of_another_winner_do_not_count(searched: Searched, apart: A
     other = {**result["tested"], "final": "another/3", "winner": "0" * 64}
     path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
     path.write_text(json.dumps({**result, "tested": other}))
-    assert evaluate(experiment, workspace)["test"]["touches"] == 1
+    found = evaluate(experiment, workspace)
+    assert found["test"]["touches"] == 1
     assert len(apart.measured()) == 4
+
+
+def test_the_touches_of_all_experiments_on_the_same_data_add_up(searched: Searched, apart: Apart) -> None:
+    experiment, workspace = searched()
+    finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    evaluate(experiment, workspace, again=True)
+    counted = [(2, 2)]
+    for changes in (
+        {"final__seed": 1},  # the fakes' model is the same file: its touches are carried over
+        {"final__seed": 1, "name": "other"},  # the same finals: nothing is tested
+        {"final__recipe": {"learning_rate": 0.2}, "name": "third"},
+    ):
+        one, _ = searched(**changes)
+        finalize(one, workspace)
+        found = evaluate(one, workspace)
+        counted.append((found["test"]["touches"], found["test_set"]["touches"]))
+    assert counted == [(2, 2), (3, 3), (3, 3), (1, 4)]
+    shown = read_evaluation(workspace.reports("tiny") / "evaluation" / "evaluation.json", workspace)
+    assert shown is not None
+    assert shown["test"]["touches"] == 3
+    assert shown["test_set"]["touches"] == 4  # it knows of what came later
+    metrics = json.loads((workspace.reports("third") / "evaluation" / "metrics.json").read_text())
+    assert (metrics["test_touches"], metrics["test_set_touches"]) == (1, 4)
+
+
+def two_experiments(searched: Searched) -> tuple[Experiment, Experiment, Workspace]:
+    """Two that were tested on the same data, one after the other."""
+    first, workspace = searched()
+    second, _ = searched(name="second", final__recipe={"learning_rate": 0.2})
+    for one in (first, second):
+        finalize(one, workspace)
+        evaluate(one, workspace)
+    return first, second, workspace
+
+
+@pytest.mark.parametrize("lost", ["records", "reports", "the other's report and its record", "its finals"])
+def test_the_touches_of_all_are_known_although_one_witness_is_lost(
+    searched: Searched, apart: Apart, lost: str
+) -> None:
+    second, workspace = two_experiments(searched)[1:]
+    if lost == "records":
+        shutil.rmtree(workspace.state)
+    elif lost == "reports":
+        shutil.rmtree(workspace.reports("tiny").parent)
+    elif lost == "its finals":
+        first_finals = json.loads((workspace.models("tiny") / "final.json").read_text())["fingerprint"]
+        shutil.rmtree(workspace.record(first_finals).parent)
+        shutil.rmtree(workspace.models("tiny"))
+    else:
+        first_finals = json.loads((workspace.models("tiny") / "final.json").read_text())["fingerprint"]
+        shutil.rmtree(workspace.record(first_finals).parent)
+        shutil.rmtree(workspace.reports("tiny"))
+    found = evaluate(second, workspace)
+    assert (found["test"]["touches"], found["test_set"]["touches"]) == (1, 2)
+    assert len(apart.measured()) == 4
+
+
+def test_touches_that_an_earlier_version_noted_count(searched: Searched, apart: Apart) -> None:
+    first, _, workspace = two_experiments(searched)
+    shutil.rmtree(workspace.state)
+    for name in ("tiny", "second"):
+        path = workspace.reports(name) / "evaluation" / "evaluation.json"
+        told = json.loads(path.read_text())
+        del told["test_set"]
+        told["test"]["touches"] = 3
+        path.write_text(json.dumps(told))
+    assert evaluate(first, workspace)["test_set"]["touches"] == 6
+
+
+def test_an_experiment_that_runs_or_was_cut_short_is_counted_by_others(
+    searched: Searched, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, workspace = searched()
+    second, _ = searched(name="second", final__recipe={"learning_rate": 0.2})
+    for one in (first, second):
+        finalize(one, workspace)
+
+    def meanwhile(function: str, arguments: dict[str, Any], *rest: object) -> Any:
+        monkeypatch.setattr(module, "run_apart", apart)
+        assert evaluate(second, workspace)["test_set"]["touches"] == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_apart", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(first, workspace)
+    assert evaluate(second, workspace)["test_set"]["touches"] == 2
+    assert evaluate(first, workspace)["test_set"]["touches"] == 3
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"tested": {}}'])
@@ -180,7 +272,7 @@ def test_what_was_measured_is_written_for_people_and_for_dvc(searched: Searched,
     numbers = json.loads((folder / "metrics.json").read_text())
     assert numbers["test_accuracy"] == numbers["baseline_test_accuracy"] == 290 / 300
     assert numbers["test_accuracy_low"] < numbers["test_accuracy"] < numbers["test_accuracy_high"]
-    assert numbers["test_touches"] == 1
+    assert numbers["test_touches"] == numbers["test_set_touches"] == 1
     with (folder / "confusion.csv").open() as file:
         pairs = Counter((row["actual"], row["predicted"]) for row in csv.DictReader(file))
     assert pairs.total() == 300

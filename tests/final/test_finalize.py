@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nas.cli.tables import leaderboard
 from nas.errors import InputError, SearchError, TemporaryError
+from nas.evaluation import ChildResult
+from nas.experiment import Experiment
 from nas.final import finalize as module
+from nas.final.evaluate import rank_correlation
 from nas.final.finalists import entries, final_experiment, finalists
 from nas.final.finalize import finalize, sha256
 from nas.search.opening import open_search, read_record, record_path
 from nas.search.record import Record
 from nas.search.search import Search
+from nas.training.image_recipe import ImageRecipe
 from tests.final.conftest import Searched
 from tests.final.fakes import Apart, trainings
 
@@ -143,15 +152,134 @@ def test_a_snapshot_of_the_finals_lies_beside_the_winner(searched: Searched, apa
         assert snapshot.count("ok") == 3
 
 
-def test_weights_that_somebody_removed_are_missed_in_words(searched: Searched, apart: Apart) -> None:
+def test_weights_that_somebody_removed_are_made_again_and_it_is_said(
+    searched: Searched, apart: Apart, caplog: pytest.LogCaptureFixture
+) -> None:
     experiment, workspace = searched()
+    first = json.loads((finalize(experiment, workspace) / "final.json").read_text())
+    for path in workspace.state.rglob("model.keras"):
+        path.unlink()
+    final = json.loads((finalize(experiment, workspace) / "final.json").read_text())
+    assert "final 1 (conv:3x3x8@0) is chosen by what its saved weights measured, but" in caplog.text
+    assert final["winner"] == {**first["winner"], "trained_again": True}
+    assert trainings(workspace.root) == sorted([A, B, B, BASELINE, BASELINE])
+
+
+def test_a_final_that_can_not_be_made_again_is_no_reason_to_choose_another(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched(**PEAKS)
     finalize(experiment, workspace)
     for path in workspace.state.rglob("model.keras"):
         path.unlink()
-    with pytest.raises(SearchError, match="weights of final 1 are gone") as error:
+    (workspace.root / "broken").touch()
+    with pytest.raises(SearchError, match=r"weights of final 1 are gone.*ended as crashed") as error:
         finalize(experiment, workspace)
     assert "Keep the folder" in str(error.value)  # it counts the touches of the test data
-    assert "remove" not in str(error.value)
+    (workspace.root / "broken").unlink()
+    finalize(experiment, workspace)
+
+
+PEAKS = {"evaluator__trainer": "tests.final.fakes:train_with_peaks"}
+
+
+@pytest.mark.parametrize(
+    ("reward", "score", "baseline"),
+    [
+        ({"name": "accuracy", "window": 5, "power": 3}, 0.7, 0.8),
+        ({"name": "tradeoff", "objective": "parameters", "target": 500}, 0.7, 0.8),
+        ({"name": "tests.final.fakes:MeanOfEpochs"}, 0.7, 0.8),
+    ],
+)
+def test_finals_are_judged_by_the_weights_that_are_saved_whatever_the_reward_reads(
+    searched: Searched, apart: Apart, reward: dict[str, Any], score: float, baseline: float
+) -> None:
+    experiment, workspace = searched(**PEAKS, reward=reward)
+    folder = finalize(experiment, workspace)
+    final = json.loads((folder / "final.json").read_text())
+    assert (final["winner"]["architecture"], final["winner"]["score"]) == (B, pytest.approx(score))
+    assert (folder / "model.keras").read_text().startswith(B)
+    assert final["baseline"]["score"] == pytest.approx(baseline)
+    assert [one["score"] for one in final["finalists"]] == pytest.approx([0.6, score, baseline])
+    assert "weights that are saved" in final["judged_by"]
+    assert final["earlier_choice"] is None
+    assert rank_correlation(final["finalists"])["kendall_tau"] == pytest.approx(-1)  # the search had A first
+    rewards = [one["reward"] for one in final["finalists"]]
+    with Record.read(folder / "finals.sqlite") as record:
+        assert [child.reward for child in record.children()] == pytest.approx(rewards)
+
+
+def test_a_best_perplexity_on_the_way_does_not_win_either(
+    searched: Searched, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageRecipe, "metrics", ("val_perplexity", "val_accuracy"))
+    experiment, workspace = searched(**PEAKS, reward={"name": "perplexity", "window": 3})
+    final = json.loads((finalize(experiment, workspace) / "final.json").read_text())
+    assert (final["winner"]["architecture"], final["winner"]["score"]) == (B, pytest.approx(1 / 0.7))
+
+
+def as_an_earlier_version(record: Path, rule: Any, kept: tuple[int, ...]) -> None:
+    """Gives finals the rewards of the search's rule, and removes the weights of those not in `kept`."""
+    with closing(sqlite3.connect(record)) as db:
+        for number, text in db.execute("SELECT number, result FROM children").fetchall():
+            result = json.loads(text)
+            result["reward"] = rule(ChildResult.from_json(result))
+            values = (result["reward"], json.dumps(result), number)
+            db.execute("UPDATE children SET reward = ?, result = ? WHERE number = ?", values)
+        db.commit()
+    for folder in (record.parent / "children").iterdir():
+        if int(folder.name.removeprefix("child-")) not in kept:
+            shutil.rmtree(folder)
+
+
+def test_old_finals_whose_best_lost_its_weights_are_chosen_anew_and_it_is_trained_again(
+    searched: Searched, apart: Apart, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment, workspace = searched(**PEAKS, reward={"name": "accuracy", "window": 2, "power": 1})
+    path = workspace.record(
+        json.loads((finalize(experiment, workspace) / "final.json").read_text())["fingerprint"]
+    )
+    (path.parent / "children" / "child-000000").mkdir()
+    (path.parent / "children" / "child-000000" / "model.keras").write_text(f"{A} 0.1")
+    as_an_earlier_version(path, experiment.reward.make("reward"), kept=(0, 2))
+    before = trainings(workspace.root)
+    folder = finalize(experiment, workspace)
+    final = json.loads((folder / "final.json").read_text())
+    assert (final["winner"]["architecture"], final["winner"]["score"]) == (B, 0.7)
+    assert final["winner"]["trained_again"]
+    assert (folder / "model.keras").read_text().startswith(B)
+    assert [one["recorded_reward"] for one in final["finalists"]] == [0.9, 0.7, 0.99]
+    assert [one["reward"] for one in final["finalists"]] == [0.6, 0.7, 0.8]
+    assert final["earlier_choice"]["number"] == 0
+    assert trainings(workspace.root) == sorted([*before, B])
+    assert json.loads((finalize(experiment, workspace) / "final.json").read_text()) == final
+    assert trainings(workspace.root) == sorted([*before, B])
+    with Record.read(path) as record:  # what stands in the record stays; whoever reads it sees the rule
+        assert [child.reward for child in record.children()] == [0.9, 0.7, 0.99]
+        rows = leaderboard(final_of(experiment), [(0, record)], 3)
+    assert [(row.child, row.reward, row.score) for row in rows] == [
+        (2, 0.8, 0.8),
+        (1, 0.7, 0.7),
+        (0, 0.6, 0.6),
+    ]
+
+
+def test_of_old_finals_that_ended_equal_the_one_whose_weights_are_there_stays_the_winner(
+    searched: Searched, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, workspace = searched(final__baseline="", reward={"name": "accuracy", "power": 0})
+    path = workspace.record(
+        json.loads((finalize(experiment, workspace) / "final.json").read_text())["fingerprint"]
+    )
+    folder = path.parent / "children"
+    (folder / "child-000000").rename(folder / "child-000001")
+    final = json.loads((finalize(experiment, workspace) / "final.json").read_text())
+    assert final["winner"]["number"] == 1
+    assert trainings(workspace.root) == sorted([A, B])
+
+
+def final_of(experiment: Experiment) -> Experiment:
+    return experiment.model_copy(update={"name": f"{experiment.name}.final"})
 
 
 def test_finals_do_not_begin_on_a_full_disk(

@@ -12,7 +12,10 @@ import pytest
 import flows.evaluate as module
 from tests.making import write_experiment
 
-EVALUATION = {"test": {"metric": "accuracy", "winner": {"value": 0.9}}}
+EVALUATION = {
+    "test": {"metric": "accuracy", "winner": {"value": 0.9}, "touches": 1},
+    "test_set": {"touches": 3},
+}
 
 
 @pytest.mark.parametrize(("words", "again"), [([], False), (["--again"], True)])

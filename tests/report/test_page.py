@@ -96,7 +96,8 @@ def test_the_page_shows_result_search_finals_cost_and_how_to_repeat_it(
     assert path == workspace.reports("tiny") / "page" / "index.html"
     text = _Reader(path).text
     assert "96.67 % (93.97–98.18 %)" in text  # 290 of 300
-    assert "touched once" in text
+    assert "touched once for this winner and once by all experiments on these data" in text
+    assert "Validation: by the weights that are saved" in text
     assert "hand-made baseline" in text
     assert "The winner is not better than the hand-made baseline." in text  # the fake measures them equal
     assert "Leaderboard of the search (proxy)" in text

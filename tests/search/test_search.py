@@ -428,6 +428,32 @@ def test_elders_are_the_median_of_earlier_rounds_only(tmp_path: Path) -> None:
     assert {job.elders for job in evaluator.jobs[8:]} == {(0.035, 0.07)}
 
 
+def test_a_child_is_compared_with_its_elders_at_its_epoch_not_with_their_running_averages(
+    tmp_path: Path,
+) -> None:
+    """Where the rule of Vizier, which takes the running averages, would go on: ours differs and says so."""
+    curves = ((0.1, 0.5), (0.2, 0.6), (0.3, 0.7), (0.05,))  # the last was stopped after its first epoch
+
+    def train(job: Job) -> ChildResult:
+        curve = curves[job.proposal.number % 4]
+        return ChildResult(Status.OK, tuple({"val_accuracy": value} for value in curve))
+
+    evaluator = InstantEvaluator(train=train)
+    experiment = tiny_experiment(tmp_path, recipe__stop_hopeless=True, recipe__grace_epochs=2)
+    with search_on(tmp_path, experiment, evaluator) as search:
+        search.advance(Budget(rounds=2))
+    elders = evaluator.jobs[-1].elders
+    assert elders == (pytest.approx(0.15), 0.6)
+    recipe = experiment.built_recipe()
+    averages = sorted(sum(curve) / 2 for curve in curves[:3])  # their median is 0.4
+    assert averages[1] < 0.5 < elders[1]
+    assert recipe.hopeless([0.1, 0.5], elders)  # Vizier's rule lets it go on
+    assert recipe.hopeless([0.5, 0.1], elders)  # its best so far counts, not its last
+    assert not recipe.hopeless([0.1, 0.6], elders)  # strictly worse
+    assert not recipe.hopeless([0.01], elders)  # grace
+    assert not recipe.hopeless([0.01, 0.01, 0.01], elders)  # no elder came so far
+
+
 def test_listeners_hear_of_every_stage(tmp_path: Path) -> None:
     events: list[Event] = []
     with search_on(

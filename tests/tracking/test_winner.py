@@ -54,6 +54,21 @@ def winner(folder: Path, data: Prepared, classes: int) -> Path:
     return folder
 
 
+def test_a_winner_that_was_registered_with_another_score_stays_with_the_present_one_beside_it(
+    workspace: Workspace, experiment: Experiment, data: Prepared, folder: Path
+) -> None:
+    tracker = Tracker(workspace)
+    first = tracker.register_winner(folder, experiment, data, MEASURED)
+    story = {**STORY, "winner": {**STORY["winner"], "score": 0.7, "recorded_reward": 0.75}}  # type: ignore[dict-item]
+    (folder / "final.json").write_text(json.dumps(story))
+    assert tracker.register_winner(folder, experiment, data, {"validation_score": 0.7}) == first
+    (run,) = runs(workspace, "winner")
+    assert run.data.params["score"] == "0.75"  # MLflow changes no parameter
+    assert run.data.tags["nas.winner.score"] == "0.7"
+    assert run.data.params["recorded_reward"] == "0.75"
+    assert run.data.metrics["validation_score"] == 0.7
+
+
 def test_the_winner_is_registered_once_with_its_story_and_serves_in_a_new_process(
     workspace: Workspace,
     experiment: Experiment,
