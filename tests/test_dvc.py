@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from nas.search.record import Record
+from tests.datasets.making import write_folder
 from tests.making import TINY, TINY_LANGUAGE
 
 ROOT = Path(__file__).parents[1]
@@ -192,6 +193,39 @@ def test_no_stage_depends_on_what_only_shows_it(stage: str) -> None:
         assert not dep.startswith(("nas/cli", "nas/tracking"))
         assert dep not in ("nas", "nas/final")
         assert "${" in dep or (ROOT / dep).exists(), dep
+
+
+def test_own_data_are_prepared_anew_when_their_files_changed(tmp_path: Path) -> None:
+    """With the stage's own dependencies, and the flow's work done without Prefect."""
+    if shutil.which("git") is None:
+        pytest.skip("DVC needs git")
+    shutil.copytree(ROOT / "nas", tmp_path / "nas", ignore=shutil.ignore_patterns("__pycache__"))
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["prepare"]
+    stage["do"]["cmd"] = (
+        f"{sys.executable} -c 'from nas import datasets, experiment, workspace; "
+        'datasets.prepare(experiment.Data(source="folder", path="data/raw/mine", name="mine"), '
+        "workspace.Workspace.here())'"
+    )
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"prepare": stage}}))
+    own = {"mine": {"experiment": "mine", "raw": "data/raw/mine"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"datasets": own}))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text("data: {source: folder}\n")
+    top = write_folder(tmp_path / "data" / "raw" / "mine", {"a": 4, "b": 4})
+    call(tmp_path, "git", "init", "--quiet", ".")
+    dvc(tmp_path, "init", "--quiet")
+    dvc(tmp_path, "repro", "--quiet")
+    assert "up to date" in dvc(tmp_path, "status")
+    first = (tmp_path / "data/prepared/mine/prepared.json").read_text()
+    (top / "a" / "000.png").rename(top / "b" / "new.png")
+    assert "data/raw/mine" in dvc(tmp_path, "status")
+    dvc(tmp_path, "repro", "--quiet")
+    assert (tmp_path / "data/prepared/mine/prepared.json").read_text() != first
+
+
+def test_every_data_set_says_where_its_raw_data_lie() -> None:
+    for name, data in yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"].items():
+        assert (ROOT / data["raw"]).exists(), name
 
 
 def test_one_command_makes_everything_and_a_second_one_nothing(project: Path) -> None:

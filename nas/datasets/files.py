@@ -1,4 +1,4 @@
-"""Files that are whole or not there: locks, synced writes, and a full disk said in plain words."""
+"""Files: locks, synced writes, a full disk said in plain words, and what lies in a folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nas.errors import TemporaryError
@@ -57,6 +58,47 @@ def full_disk_explained(folder: Path, purpose: str) -> Iterator[None]:
             f"the disk of {folder} is full (or its quota is): could not {purpose}; nothing half-written "
             "is used, so free some space and start again"
         ) from error
+
+
+@dataclass
+class Below:
+    """What lies in a folder and its folders, those behind links too.
+
+    Attributes:
+        files: all files, in no order.
+        hidden: files and folders whose names begin with a dot; they are passed over.
+        lost: what can't be read: broken links, links to a folder that holds them, pipes.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    hidden: list[Path] = field(default_factory=list)
+    lost: list[Path] = field(default_factory=list)
+
+
+def below(folder: Path) -> Below:
+    """Looks through `folder`; one that isn't there holds nothing."""
+    found = Below()
+    if not folder.is_dir():
+        return found
+    holders = (folder, *folder.absolute().parents, *folder.resolve().parents)
+    stack = [(folder, frozenset(map(_identity, holders)))]
+    while stack:
+        current, above = stack.pop()
+        for path in current.iterdir():
+            if path.name.startswith("."):
+                found.hidden.append(path)
+            elif path.is_file():
+                found.files.append(path)
+            elif path.is_dir() and (own := _identity(path)) not in above:
+                stack.append((path, above | {own}))
+            else:
+                found.lost.append(path)
+    return found
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def sync(path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +23,9 @@ from nas.errors import DataError, InputError
 
 _DEFAULT_FRACTION = 0.1
 _BLOCK_BYTES = 2**24
+_SHOWN_CLASSES = 10
+
+_logger = logging.getLogger("nas")
 
 Part = tuple["Labelled", np.ndarray]
 """Images with the sorted indices of those that belong to a split."""
@@ -161,15 +166,19 @@ def _write(
     """Writes the arrays and returns what `prepared.json` says of them."""
     total = sum(len(indices) for _, indices in parts.values())
     done = 0
+    equal = _EqualImages(classes)
     for name, (part, indices) in parts.items():
         shape = (len(indices), *part.images.shape[1:])
         with create(array_file(folder, name, "images"), DTYPES["images"], shape) as file:
             for block in _blocks(part.images, indices):
-                file.write(np.ascontiguousarray(block).data)
+                block = np.ascontiguousarray(block)
+                file.write(block.data)
+                equal.count(block)
                 done += len(block)
                 progress(done, total, "write images")
         with create(array_file(folder, name, "labels"), DTYPES["labels"], shape[:1]) as file:
             file.write(part.labels[indices].astype(DTYPES["labels"]).data)
+        equal.check(name, part.labels[indices])
     # What counts is what lies on the disk now, so the digest is taken from there.
     arrays = {
         f"{name}_{what}": np.load(array_file(folder, name, what), mmap_mode="r", allow_pickle=False)
@@ -185,6 +194,44 @@ def _write(
         "std": std,
         "digest": digest_of(arrays, classes=list(classes)),
     }
+
+
+class _EqualImages:
+    """Says where pictures are equal that should differ: their reading, or their labels, went wrong."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self._classes = classes
+        self._hashes: list[int] = []
+
+    def count(self, images: np.ndarray) -> None:
+        """Takes in a block of images."""
+        self._hashes += (
+            int.from_bytes(hashlib.blake2b(image.data, digest_size=8).digest(), "little") for image in images
+        )
+
+    def check(self, name: str, labels: np.ndarray) -> None:
+        """Warns of what was taken in since the last call, the split `name`."""
+        hashes, self._hashes = np.array(self._hashes, dtype=np.uint64), []
+        most = int(np.unique(hashes, return_counts=True)[1].max())
+        alike = [
+            self._classes[label]
+            for label, count in enumerate(np.bincount(labels))
+            if count > 1 and np.ptp(hashes[labels == label]) == 0
+        ]
+        advice = "look at the files, and prepare them again if that is wrong"
+        if most > 1 and 2 * most > len(hashes):
+            _logger.warning(
+                "%d of the %d %s images are one and the same: %s", most, len(hashes), name, advice
+            )
+        elif alike:
+            more = ", …" if len(alike) > _SHOWN_CLASSES else ""
+            _logger.warning(
+                "all %s images of a class are one and the same in %s%s: %s",
+                name,
+                ", ".join(alike[:_SHOWN_CLASSES]),
+                more,
+                advice,
+            )
 
 
 def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:

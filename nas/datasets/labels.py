@@ -26,7 +26,7 @@ def checked_classes(classes: object) -> tuple[str, ...] | None:
 
 
 def class_names(values: Values, where: Callable[[int], str]) -> tuple[str, ...]:
-    """The classes that the training labels name: sorted texts, or the numbers from 0 on.
+    """The classes that the training labels name: sorted texts, or the numbers from 0 or 1 on.
 
     Args:
         values: the labels of the training part.
@@ -35,19 +35,36 @@ def class_names(values: Values, where: Callable[[int], str]) -> tuple[str, ...]:
     if isinstance(values, list):
         return tuple(sorted(set(values)))
     present, first_rows = np.unique(values, return_index=True)
-    for number, (label, row) in enumerate(zip(present, first_rows, strict=True)):
+    first = 1 if present[0] == 1 else 0
+    for number, (label, row) in enumerate(zip(present, first_rows, strict=True), first):
         if label < 0:
             raise DataError(f"{where(row)}: label {label} is out of range, expected 0 or more")
         if label != number:
             raise DataError(
                 f"{where(row)}: label {label} is out of range: no row has the label {number}, and numbers "
-                "must run from 0 without gaps; name the classes with the option classes if some have no image"
+                "must run from 0 (or 1) without gaps; write them as texts if they are names"
             )
     return tuple(str(label) for label in present)
 
 
-def indices(values: Values, classes: Sequence[str], where: Callable[[int], str]) -> np.ndarray:
+def first_number(values: Values, classes: Sequence[str]) -> int:
+    """The number of the first class, 0 or 1.
+
+    It is 1 only where 0 can't be meant: the training labels have no 0, but one for the last of `classes`.
+    """
+    if isinstance(values, list) or not len(values):
+        return 0
+    return 1 if values.min() >= 1 and values.max() == len(classes) else 0
+
+
+def indices(values: Values, classes: Sequence[str], where: Callable[[int], str], first: int) -> np.ndarray:
     """The labels as indices into `classes`: int32 with shape `(n,)`.
+
+    Args:
+        values: the labels of a part.
+        classes: the class names.
+        where: words that name a row, for errors.
+        first: the number of the first class, of labels that are numbers.
 
     Raises:
         DataError: a label is out of range or names no class; the message names its row.
@@ -57,11 +74,11 @@ def indices(values: Values, classes: Sequence[str], where: Callable[[int], str])
         found = np.fromiter((numbers.get(value, -1) for value in values), dtype=np.int32, count=len(values))
         wrong = np.flatnonzero(found < 0)
     else:
-        wrong = np.flatnonzero((values < 0) | (values >= len(classes)))
-        found = values
+        found = values - first
+        wrong = np.flatnonzero((found < 0) | (found >= len(classes)))
     if len(wrong):
         row = int(wrong[0])
         shown = ", ".join(list(classes)[:10]) + (", …" if len(classes) > 10 else "")
-        allowed = shown if isinstance(values, list) else f"0 to {len(classes) - 1}"
+        allowed = shown if isinstance(values, list) else f"{first} to {len(classes) - 1 + first}"
         raise DataError(f"{where(row)}: label {values[row]!s} is out of range, expected {allowed}")
     return found.astype(np.int32)

@@ -6,12 +6,13 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from nas import plugins
 from nas.datasets.files import full_disk_explained, locked, sync
+from nas.datasets.inputs import Inputs, Seen, difference
 from nas.datasets.prepared.base import DESCRIPTION, SCHEMA, Prepared, load, read_description
 from nas.datasets.source import Places, Progress, Raw, Source, silent
 from nas.errors import InputError
@@ -65,15 +66,25 @@ def _built(data: Data) -> tuple[Source, dict[str, Any]]:
     source = plugins.make("source", {"name": data.source, **data.options})
     if not isinstance(source, Source):
         raise InputError(f"source '{data.source}' is no nas.datasets.Source")
-    parameters = inspect.signature(type(source)).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-    options = {k: v for k, v in {**defaults, **data.options}.items() if k not in source.LOCATORS}
+    options = {k: v for k, v in data.options.items() if k not in source.LOCATORS}
     try:
-        return source, json.loads(json.dumps(options, sort_keys=True, allow_nan=False))
+        return source, json.loads(
+            json.dumps({**_defaults(source), **options}, sort_keys=True, allow_nan=False)
+        )
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the options of source '{data.source}' must be plain YAML values: {error}"
         ) from error
+
+
+def _defaults(source: Source) -> dict[str, Any]:
+    """The defaults of all options that say what is prepared."""
+    parameters = inspect.signature(type(source)).parameters.values()
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.default is not inspect.Parameter.empty and p.name not in source.LOCATORS
+    }
 
 
 def _is_there(folder: Path) -> bool:
@@ -84,7 +95,8 @@ def _same(folder: Path, data: Data, source: Source, options: Mapping[str, Any], 
     """The data set in `folder`, if it is the one that `options` describe."""
     prepared = load(folder)
     advice = f"give data.name another name, or prepare '{data.name}' again to replace it"
-    before = {"source": prepared.source, **prepared.options}
+    # An option that came after it was prepared had its default then.
+    before = {"source": prepared.source, **_defaults(source), **prepared.options}
     now = {"source": data.source, **options}
     for key in (*now, *before):
         if before.get(key) != now.get(key):
@@ -92,14 +104,13 @@ def _same(folder: Path, data: Data, source: Source, options: Mapping[str, Any], 
                 f"'{data.name}' is already prepared with {key}={before.get(key)!r}, now {key} is "
                 f"{now.get(key)!r}: {advice}"
             )
-    written = read_description(folder).get("inputs")
-    inputs = _inputs(source, places)
+    inputs = Inputs.of(source, places)
     # Where the files are no more (another clone that pulled the prepared data), there is nothing to compare.
-    if inputs["files"] and inputs != written:
-        raise InputError(
-            f"the files of '{data.name}' changed since it was prepared: {_described(written)} then, "
-            f"{_described(inputs)} now: {advice}"
-        )
+    if inputs.files:
+        written = read_description(folder).get("inputs")
+        changed = difference(inputs, written, Seen(folder, prepared.digest))
+        if changed:
+            raise InputError(f"the files of '{data.name}' changed since it was prepared: {changed}: {advice}")
     return prepared
 
 
@@ -115,20 +126,25 @@ def _make(
     places.raw.mkdir(parents=True, exist_ok=True)
     try:
         with full_disk_explained(folder.parent, f"prepare '{data.name}'"):
+            before = Inputs.of(source, places)
             raw = source.read(places, progress)
             if not isinstance(raw, Raw):
                 raise InputError(
                     f"source '{data.source}' must read RawImages or RawText of nas.datasets. "
                     f"Received: {type(raw).__name__}"
                 )
+            written = raw.write(fresh, source, progress)
+            inputs = Inputs.of(source, places)
             description = {
                 "schema": SCHEMA,
                 "kind": raw.KIND,
-                **raw.write(fresh, source, progress),
+                **written,
                 "source": data.source,
                 "options": options,
-                "inputs": _inputs(source, places),
+                "inputs": inputs.described,
             }
+            # Only now, so that no change between reading and hashing goes unnoticed.
+            before.check_untouched()
             shutil.rmtree(places.scratch)
             with (fresh / DESCRIPTION).open("w", encoding="utf-8") as file:
                 json.dump(description, file, indent=2, sort_keys=True)
@@ -139,16 +155,8 @@ def _make(
                 os.rename(folder, old)
             os.rename(fresh, folder)
             sync(folder.parent)
+            if inputs.files:
+                Seen(folder, written["digest"]).note(inputs)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _inputs(source: Source, places: Places) -> dict[str, int]:
-    files: Iterable[Path] = source.inputs(places)
-    sizes = [file.stat().st_size for file in files if file.is_file()]
-    return {"files": len(sizes), "bytes": sum(sizes)}
-
-
-def _described(inputs: Mapping[str, int] | None) -> str:
-    return f"{inputs['files']:,} files with {inputs['bytes']:,} bytes" if inputs else "none"

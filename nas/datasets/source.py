@@ -91,7 +91,7 @@ class Source(ABC):
         """
 
     def inputs(self, places: Places) -> Iterable[Path]:
-        """The user's files that are read, so that a later change of them is noticed by their sizes."""
+        """The user's files that are read, so that a later change of their names or contents is noticed."""
         return ()
 
 

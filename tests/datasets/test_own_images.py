@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +242,188 @@ def test_folders_of_another_form_are_named(workspace: Workspace, make: Any, told
         folder(workspace)
 
 
+# What is transparent, deep, lost, or equal
+
+
+def icon(mode: str = "RGBA", seed: int = 0) -> Image.Image:
+    """A black shape, of which only the opacity tells."""
+    opacity = np.random.RandomState(seed).choice([0, 255], (6, 5)).astype(np.uint8)
+    image = Image.new("RGBA", (5, 6))
+    image.putalpha(Image.fromarray(opacity))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"), [("RGBA", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("RGBA", "TIFF")]
+)
+def test_a_shape_of_mere_opacity_is_seen_on_white(workspace: Workspace, mode: str, form: str) -> None:
+    top = write_folder(workspace.root / "mine", {"a": 4, "b": 4})
+    for number, file in enumerate(sorted(top.rglob("*.png"))):
+        icon(mode=mode, seed=number).save(file, form, **({"lossless": True} if form == "WEBP" else {}))
+    seen = every_image(folder(workspace))
+    assert len(seen) == 8
+    opacity = np.asarray(icon())[..., 3:]
+    expected = (255 - opacity).repeat(1 if mode == "LA" else 3, axis=2)
+    assert expected.tobytes() in seen
+
+
+@pytest.mark.parametrize(
+    ("background", "colour"), [("black", (0, 0, 0)), ("#ff0080", (255, 0, 128)), ([9, 8, 7], (9, 8, 7))]
+)
+def test_another_background_can_be_chosen(
+    workspace: Workspace, background: Any, colour: tuple[int, int, int]
+) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    Image.new("RGBA", (5, 6), (1, 2, 3, 0)).save(top / "cat" / "000.png")
+    assert bytes(colour) * 30 in every_image(folder(workspace, background=background))
+
+
+@pytest.mark.parametrize("background", ["", "whitish", "#ff008080", [1, 2], [1, 2, 256], [0.5] * 3, 7, None])
+def test_a_background_that_is_no_colour_is_refused(workspace: Workspace, background: Any) -> None:
+    for data in ({"source": "folder", "path": "mine"}, {"source": "parquet", "train": "mine"}):
+        with pytest.raises(InputError, match="background must be the name of a colour"):
+            prepare(Data(**data, background=background), workspace)
+
+
+def test_transparent_grey_is_coloured_only_by_a_coloured_background(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", {"a": 5, "b": 5}, shape=(6, 5))
+    icon(mode="LA").save(top / "a" / "000.png")
+    assert folder(workspace, name="grey", background="#808080").image_shape == (6, 5, 1)
+    assert folder(workspace, name="red", background="red").image_shape == (6, 5, 3)
+
+
+def test_one_transparent_colour_and_palette_are_transparent_too(workspace: Workspace) -> None:
+    files = coloured(20)
+    for number, mode in enumerate(("RGB", "L", "P")):
+        file = io.BytesIO()
+        transparent = (0, 0, 0) if mode == "RGB" else 0
+        Image.new(mode, (5, 6), 0).save(file, "PNG", transparency=transparent)
+        files[number] = file.getvalue()
+    seen = every_image(parquet(workspace, files, [0, 1] * 10))
+    assert bytes([255]) * 90 in seen
+    assert bytes([0]) * 90 not in seen
+
+
+def test_opaque_images_with_opacity_are_what_they_were_without(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    plain = folder(workspace, name="plain")
+    for file in top.rglob("*.png"):
+        Image.open(file).convert("RGBA").save(file)
+    assert folder(workspace, name="opaque", background="red").digest == plain.digest
+
+
+def deep_png(colours: int) -> bytes:
+    """A PNG file of 16 bits: 0 grey, 2 RGB, 4 grey with opacity, 6 RGB with opacity."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colours]
+    rows = b"".join(b"\0" + np.full((5, channels), 40_000, ">u2").tobytes() for _ in range(6))
+    header = struct.pack(">IIBBBBB", 5, 6, 16, colours, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(pytest.param(deep_png(colours), id=f"PNG {colours}") for colours in (0, 2, 4, 6)),
+        pytest.param(b"P6 5 6 65535\n" + bytes(180), id="PPM"),
+        pytest.param(b"P5 5 6 4095\n" + bytes(60), id="PGM"),
+    ],
+)
+def test_images_of_16_bits_are_refused_whatever_their_colours(workspace: Workspace, content: bytes) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "cat" / "000.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"cat/000\.png .*more than 8 bits .* bring its values to 0–255"):
+        folder(workspace)
+
+
+def test_all_unreadable_images_are_counted_and_the_first_ten_named(workspace: Workspace) -> None:
+    for part in ("train", "test"):
+        top = write_folder(workspace.root / "mine" / part, ANIMALS)
+        for number in range(7):
+            (top / "cat" / f"{number:03}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="14 of 60 images can't be read: ") as caught:
+        folder(workspace)
+    assert str(caught.value).count("unknown") == 10
+    assert "train/cat/006.png" in str(caught.value)
+    assert "; and 4 more; expected one of JPEG" in str(caught.value)
+
+
+def test_images_behind_links_are_read(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    away = write_folder(workspace.root / "away", {"more": 3}, shape=(6, 5, 3)) / "more"
+    for number, file in enumerate(away.iterdir()):
+        file.write_bytes(encoded(900 + number))
+    (top / "cat" / "linked").symlink_to(away)
+    (top / "dog" / "linked.png").symlink_to(away / "000.png")
+    (top / "fly").symlink_to(away)
+    prepared = folder(workspace)
+    assert sum(prepared.sizes.values()) == 30 + 3 + 1 + 3
+    assert prepared.classes == ("cat", "dog", "eel", "fly")
+    (away / "000.png").write_bytes(encoded(999))
+    with pytest.raises(InputError, match="changed since"):
+        folder(workspace)
+
+
+def test_broken_links_and_circles_are_counted_and_named(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "cat" / "gone.png").symlink_to(top / "nowhere.png")
+    (top / "dog" / "circle").symlink_to(top)
+    (top / "eel" / "self.png").symlink_to(top / "eel" / "self.png")
+    os.mkfifo(top / "eel" / "pipe.png")
+    with pytest.raises(
+        DataError,
+        match=r"has 4 names \(\S*gone\.png, \S*circle, \S*pipe\.png, \S*self\.png\) that can't be read",
+    ):
+        folder(workspace)
+
+
+def test_a_broken_link_in_place_of_a_class_is_named(workspace: Workspace) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "fly").symlink_to(workspace.root / "nowhere")
+    with pytest.raises(DataError, match=r"has 1 names \(.*fly\) that can't be read"):
+        folder(workspace)
+
+
+def test_two_class_folders_of_one_name_in_two_spellings_are_refused(workspace: Workspace) -> None:
+    write_folder(workspace.root / "mine", {"caf\u00e9": 3, "cafe\u0301": 3, "tea": 3})
+    with pytest.raises(DataError, match="two class folders that read 'caf\u00e9'"):
+        folder(workspace)
+
+
+def test_what_is_passed_over_is_counted_and_said(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    (top / "cat" / ".hidden.png").write_bytes(encoded(99))
+    (top / ".old").mkdir()
+    folder(workspace)
+    assert "passed over, because of a dot before their names: 2 names (" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("equal", "told"),
+    [
+        ({"cat"}, "all train images of a class are one and the same in cat"),
+        ({"cat", "dog"}, "of the 24 train images are one and the same"),
+        (set(), ""),
+    ],
+    ids=["a class", "most", "none"],
+)
+def test_images_that_are_all_equal_are_told(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture, equal: set[str], told: str
+) -> None:
+    top = write_folder(workspace.root / "mine", ANIMALS)
+    for name in equal:
+        for file in (top / name).iterdir():
+            file.write_bytes(encoded(1000))
+    folder(workspace)
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
+
+
 # Parquet
 
 
@@ -350,7 +536,6 @@ def test_a_bad_image_is_named_with_its_row(workspace: Workspace, image: Any, tol
     [
         (["a.png"] * 4, [0, 1, 0, 1], r"column 'image' must hold encoded images as bytes, but holds string"),
         ([b"x"] * 4, [0.0, 1.0, 0.0, 1.0], r"column 'label' must hold whole numbers or texts.* double"),
-        ([b"x"] * 4, [True, False] * 2, r"column 'label' must hold whole numbers or texts.* bool"),
         (pa.array([], pa.binary()), pa.array([], pa.int8()), r"has no rows"),
     ],
 )
@@ -362,6 +547,150 @@ def test_columns_of_another_type_are_named(workspace: Workspace, images: Any, la
 def test_a_missing_column_names_those_that_are_there(workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"no column 'y': it has image, label; .*label_column"):
         parquet(workspace, coloured(4), [0, 1, 0, 1], label_column="y")
+
+
+SHARDS = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
+
+
+def write_shards(workspace: Workspace, names: list[str] = SHARDS, each: int = 10) -> None:
+    for number, name in enumerate(names):
+        files = [encoded(100 * number + n) for n in range(each)]
+        write_parquet(workspace.root / name, files, [n % 2 for n in range(each)])
+
+
+@pytest.mark.parametrize(
+    "train", ["data", "data/train-*.parquet", "data/*-of-00002.parquet", "**/t*.parquet"]
+)
+def test_shards_are_read_in_the_order_of_their_names(workspace: Workspace, train: str) -> None:
+    write_shards(workspace)
+    prepared = prepare(Data(source="parquet", train=train), workspace)
+    assert every_image(prepared) == {
+        pixels_of(encoded(100 * shard + n)): str(n % 2) for shard in range(2) for n in range(10)
+    }
+    write_shards(workspace, [SHARDS[1], "data/train-00002-of-00002.parquet"])
+    with pytest.raises(InputError, match="changed since"):
+        prepare(Data(source="parquet", train=train), workspace)
+
+
+def test_each_part_can_be_shards_and_no_file_serves_two(workspace: Workspace) -> None:
+    tests = ["data/test-00000-of-00002.parquet", "data/test-00001-of-00002.parquet"]
+    write_shards(workspace)
+    write_shards(workspace, tests, each=3)
+    options = {"train": "data/train-*", "test": "data/test-*"}
+    assert prepare(Data(source="parquet", **options), workspace).sizes["test"] == 6
+    with pytest.raises(DataError, match=r"data holds files of several parts .*by a pattern, as in train: "):
+        prepare(Data(source="parquet", name="other", train="data"), workspace)
+    options["train"] = "data/t*-00000-of-00002.parquet"
+    with pytest.raises(DataError, match="several parts"):
+        prepare(Data(source="parquet", name="other", **options), workspace)
+    with pytest.raises(DataError, match="one of the files of train and of test"):
+        prepare(Data(source="parquet", name="other", train=tests[0], test="data/test-*"), workspace)
+
+
+def test_a_missing_shard_is_noticed(workspace: Workspace) -> None:
+    write_shards(workspace, [name.replace("00002", "00003") for name in SHARDS])
+    with pytest.raises(DataError, match=r"data has 2 of the 3 files of 'train\.parquet': some are missing"):
+        prepare(Data(source="parquet", train="data"), workspace)
+
+
+@pytest.mark.parametrize("train", ["data", "data/*.parquet"])
+def test_no_shard_at_all_is_said(workspace: Workspace, train: str) -> None:
+    (workspace.root / "data").mkdir()
+    with pytest.raises(DataError, match=r"no (parquet file is in|file is at) .*data"):
+        prepare(Data(source="parquet", train=train), workspace)
+
+
+def test_a_bad_label_is_named_with_the_row_of_its_own_shard(workspace: Workspace) -> None:
+    write_shards(workspace)
+    write_parquet(workspace.root / SHARDS[1], coloured(4), [0, 1, 9, 0])
+    with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet, row 2: label 9 is out of range"):
+        prepare(Data(source="parquet", train="data"), workspace)
+
+
+def write_hub(file: Path, names: Any, labels: list[int]) -> None:
+    """A file as Hugging Face's `datasets` writes it."""
+    table = pa.table(
+        {"image": [{"bytes": encoded(n), "path": None} for n in range(len(labels))], "label": labels}
+    )
+    features = {"image": {"_type": "Image"}, "label": {"names": names, "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, file)
+
+
+@pytest.mark.parametrize("names", [["no", "maybe", "yes"], {"0": "no", "1": "maybe", "2": "yes"}])
+def test_class_names_of_the_metadata_are_used(workspace: Workspace, names: Any) -> None:
+    write_hub(workspace.root / "hub.parquet", names, [2, 0, 1] * 10)
+    data = Data(source="parquet", train="hub.parquet")
+    prepared = prepare(data, workspace)
+    assert prepared.classes == ("no", "maybe", "yes")
+    assert every_image(prepared)[pixels_of(encoded(0))] == "yes"
+    own = data.model_copy(update={"name": "own", "classes": ["a", "b", "c"]})
+    assert prepare(Data(**own.model_dump()), workspace).classes == ("a", "b", "c")
+
+
+def test_named_classes_without_an_image_are_left_out_and_counted(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_hub(workspace.root / "hub.parquet", ["a", "b", "c", "d"], [3, 1] * 10)
+    assert prepare(Data(source="parquet", train="hub.parquet"), workspace).classes == ("b", "d")
+    assert "2 of the 4 named classes have no image" in caplog.text
+
+
+def test_a_label_beyond_the_names_of_the_metadata_is_named(workspace: Workspace) -> None:
+    write_hub(workspace.root / "hub.parquet", ["a", "b"], [0, 1] * 9 + [0, -1])
+    with pytest.raises(DataError, match=r"row 19: label -1 is out of range, expected 0 to 1"):
+        prepare(Data(source="parquet", train="hub.parquet"), workspace)
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"", b"{", b"[]", b'{"info": null}', b'{"info": {"features": {"label": {"names": 3}}}}']
+)
+def test_metadata_of_another_form_are_passed_over(workspace: Workspace, metadata: bytes) -> None:
+    table = pa.table({"image": coloured(20), "label": [0, 1] * 10})
+    pq.write_table(table.replace_schema_metadata({b"huggingface": metadata}), workspace.root / "x.parquet")
+    assert prepare(Data(source="parquet", train="x.parquet"), workspace).classes == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes"),
+    [
+        (pa.string_view(), ("no", "yes")),
+        (pa.large_string(), ("no", "yes")),
+        (pa.dictionary(pa.int8(), pa.string()), ("no", "yes")),
+        (pa.bool_(), ("0", "1")),
+        (pa.uint64(), ("0", "1")),
+        (pa.dictionary(pa.int8(), pa.int64()), ("0", "1")),
+    ],
+)
+@pytest.mark.parametrize("images", [pa.binary(), pa.binary_view(), pa.large_binary()])
+def test_columns_of_every_fitting_type_are_read(
+    workspace: Workspace, images: Any, kind: Any, classes: tuple[str, ...]
+) -> None:
+    plain = [{"no": "no", "0": False}[classes[0]], {"yes": "yes", "1": True}[classes[1]]] * 10
+    plain = [int(value) if "int" in str(kind) and classes[0] == "0" else value for value in plain]
+    labels = (
+        pa.array(plain).cast(kind)
+        if not pa.types.is_dictionary(kind)
+        else pa.array(plain).dictionary_encode()
+    )
+    prepared = parquet(workspace, pa.array(coloured(20), images), labels)
+    assert prepared.classes == classes
+    assert every_image(prepared)[pixels_of(encoded(3))] == classes[1]
+
+
+def test_labels_may_begin_at_one(workspace: Workspace) -> None:
+    files, labels = coloured(30), [1 + n % 3 for n in range(30)]
+    numbers = parquet(workspace, files, labels, name="numbers")
+    assert numbers.classes == ("1", "2", "3")
+    names = parquet(workspace, files, labels, name="names", classes=["a", "b", "c"])
+    assert every_image(names) == {image: "abc"[int(name) - 1] for image, name in every_image(numbers).items()}
+
+
+def test_labels_with_gaps_get_advice_that_works(workspace: Workspace) -> None:
+    files, labels = coloured(30), [(3, 7, 9)[n % 3] for n in range(30)]
+    with pytest.raises(DataError, match=r"row 0: label 3 is out of range: .* write them as texts"):
+        parquet(workspace, files, labels)
+    assert parquet(workspace, files, [str(label) for label in labels]).classes == ("3", "7", "9")
 
 
 @pytest.mark.parametrize("keep", [0, 100, -1, -2000])
@@ -401,6 +730,99 @@ def test_keras_like_arrays_are_read(workspace: Workspace) -> None:
 def test_plain_arrays_with_texts_are_read(workspace: Workspace) -> None:
     prepared = npz(workspace, images=random_images(40, 6, 5), labels=np.array(["hot", "cold"] * 20))
     assert (prepared.classes, prepared.image_shape) == (("cold", "hot"), (6, 5, 1))
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        (("x_train", "y_train"), ("x_val", "y_val"), ("x_test", "y_test")),
+        (("X_train", "Y_train"), ("X_valid", "Y_valid"), ("X_test", "Y_test")),
+        (("train_images", "train_labels"), ("val_images", "val_labels"), ("test_images", "test_labels")),
+        (("train_x", "train_y"), ("dev_x", "dev_y"), ("test_x", "test_y")),
+        (
+            ("train_data", "train_labels"),
+            ("validation_data", "validation_labels"),
+            ("test_data", "test_labels"),
+        ),
+        (("trainX", "trainY"), ("valX", "valY"), ("testX", "testY")),
+    ],
+)
+def test_the_parts_of_public_collections_are_used(
+    workspace: Workspace, train: Any, validation: Any, test: Any
+) -> None:
+    arrays = {}
+    for number, ((x, y), count) in enumerate(zip((train, validation, test), (20, 6, 4), strict=True)):
+        arrays[x] = np.full((count, 6, 5), number, np.uint8)
+        arrays[y] = (np.arange(count) % 2)[:, np.newaxis]
+    prepared = npz(workspace, **arrays)
+    assert prepared.sizes == {"train": 20, "validation": 6, "test": 4}
+    assert [int(prepared.split(part)[0].max()) for part in prepared.sizes] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [("X", "y"), ("x", "y"), ("image", "label"), ("data", "target"), ("data", "labels"), ("imgs", "targets")],
+)
+def test_the_names_of_a_single_part_vary(workspace: Workspace, x: str, y: str) -> None:
+    prepared = npz(workspace, **{x: random_images(20, 4, 4), y: np.arange(20) % 2 == 1})
+    assert prepared.classes == ("0", "1")
+
+
+def test_arrays_that_are_not_used_are_named(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    labels = np.arange(20) % 2
+    npz(workspace, x_train=random_images(20, 4, 4), y_train=labels, extra=labels, groups=labels)
+    assert "arrays that are not used: extra, groups" in caplog.text
+
+
+@pytest.mark.parametrize("left_out", ["x_val", "y_val", "x_test", "y_test", "x_train", "y_train"])
+def test_half_a_part_is_refused(workspace: Workspace, left_out: str) -> None:
+    arrays = {
+        f"{kind}_{part}": random_images(20, 4, 4) if kind == "x" else np.arange(20) % 2
+        for part in ("train", "val", "test")
+        for kind in ("x", "y")
+        if f"{kind}_{part}" != left_out
+    }
+    with pytest.raises(DataError, match=f"mine.npz has no array '{left_out}'"):
+        npz(workspace, **arrays)
+
+
+def test_two_arrays_for_one_part_are_refused(workspace: Workspace) -> None:
+    labels = np.arange(20) % 2
+    with pytest.raises(DataError, match="'x_train' and 'train_images' both name the train images"):
+        npz(workspace, x_train=random_images(20, 4, 4), train_images=random_images(20, 4, 4), y_train=labels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"),
+    [
+        ((20, 3, 16, 16), r"images\.transpose\(0, 2, 3, 1\)"),
+        ((20, 1, 28, 28), r"images\.transpose\(0, 2, 3, 1\)"),
+        ((20, 3, 16, 24), r"images\.transpose\(0, 2, 3, 1\)"),
+        ((20, 13, 64, 64), r"images\.transpose\(0, 2, 3, 1\)"),
+        ((16, 16, 3, 20), r"images\.transpose\(3, 0, 1, 2\)"),
+        ((16, 16, 20), r"images\.transpose\(2, 0, 1\)"),
+        ((20, 784), r"images\.reshape\(-1, 28, 28\)"),
+    ],
+)
+def test_a_layout_that_would_be_read_wrongly_is_refused_with_advice(
+    workspace: Workspace, shape: tuple[int, ...], advice: str
+) -> None:
+    with pytest.raises(DataError, match=advice):
+        npz(workspace, images=random_images(*shape), labels=np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 3), (4, 4, 4), (3, 3, 1), (64, 64, 13), (2, 16, 2), (16, 16, 4)])
+def test_every_other_layout_is_read(workspace: Workspace, shape: tuple[int, ...]) -> None:
+    prepared = npz(workspace, images=random_images(20, *shape), labels=np.arange(20) % 2)
+    assert prepared.image_shape == shape
+
+
+def test_16_bits_and_one_column_a_class_get_advice(workspace: Workspace) -> None:
+    images, labels = random_images(20, 4, 4), np.arange(20) % 2
+    with pytest.raises(DataError, match=r"uint16 .* bring 16 bits to 8"):
+        npz(workspace, images=images.astype(np.uint16) * 257, labels=labels)
+    with pytest.raises(DataError, match=r"labels\.argmax\(axis=1\)"):
+        npz(workspace, images=images, labels=np.eye(2, dtype=int)[labels])
 
 
 NO_PICKLE = r"mine\.npz can't be read as an npz file of plain arrays: .*allow_pickle"
