@@ -69,7 +69,7 @@ def _built(data: Data) -> tuple[Source, dict[str, Any]]:
     defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
     options = {k: v for k, v in {**defaults, **data.options}.items() if k not in source.LOCATORS}
     try:
-        return source, json.loads(json.dumps(options, sort_keys=True, allow_nan=False))
+        return source, json.loads(json.dumps(options, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the options of source '{data.source}' must be plain YAML values: {error}"

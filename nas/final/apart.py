@@ -15,6 +15,7 @@ from pebble import ProcessExpired, ProcessPool
 from nas.errors import NasError, SearchError
 from nas.experiment import Workers
 from nas.workers import process
+from nas.workers.backend import check_backend
 from nas.workers.pool import POLL_SECONDS, PRELOAD
 from nas.workers.slots import Lease, holder, slots
 
@@ -38,9 +39,11 @@ def run_apart(function: str, arguments: Mapping[str, Any], workers: Workers, log
         log: file for the output of the process, removed if it ends well.
 
     Raises:
+        InputError: Keras' backend can't be used.
         NasError: one that `function` raised.
         SearchError: it failed otherwise or its process died.
     """
+    check_backend()
     limit = workers.memory_limit_gb
     with _free_slot(workers) as slot:
         pool = ProcessPool(max_workers=1, max_tasks=1, context=process.fresh_processes(PRELOAD))

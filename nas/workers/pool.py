@@ -18,6 +18,7 @@ from nas.errors import ChildError, InputError, SearchError
 from nas.evaluation import ChildResult, Evaluator, Job, Status
 from nas.experiment import Experiment
 from nas.workers import OUT_OF_MEMORY_EXIT, process
+from nas.workers.backend import check_backend
 from nas.workers.slots import Lease, Slot, holder, slots
 from nas.workspace import Workspace
 
@@ -65,6 +66,8 @@ class ChildPool(Evaluator):
         self._logs = logs
         self._trainer = trainer
         self._slots = slots(experiment.workers)
+        if trainer == TRAINER:
+            check_backend()
         preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
         self._pool = ProcessPool(  # twice the slots: a fresh process waits ready for each slot's next child
             max_workers=2 * len(self._slots), max_tasks=1, context=process.fresh_processes(preload)

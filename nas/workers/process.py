@@ -88,7 +88,10 @@ def warm_up(check: str, device: Mapping[str, Any]) -> str:
     Returns:
         Why children can't run, in a sentence; empty if they can.
     """
-    return str(_function(check)(device) or "") if check else ""
+    try:
+        return str(_function(check)(device) or "") if check else ""
+    except ImportError as error:
+        return f"children can't import what they need ({error}): `nas doctor` says what is missing"
 
 
 def run(function: str, job: Mapping[str, Any], slot: str, memory_limit_bytes: int | None) -> Any:
