@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import psutil
 
+from nas.utf8 import speak_utf8
 from nas.workers import OUT_OF_MEMORY_EXIT
 from nas.workers.slots import hold_as_child
 
@@ -139,3 +140,4 @@ def _log_to(path: str | None) -> None:
         for stream in (1, 2):
             os.dup2(target, stream)
         os.close(target)
+        speak_utf8()  # whatever the locale: a trainer may print any name
