@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 
+from nas.utf8 import speak_utf8
+
 DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -25,7 +27,8 @@ logger = logging.getLogger("nas.flows")
 
 
 def apply() -> None:
-    """Sets the defaults that the environment doesn't."""
+    """Sets the defaults that the environment doesn't, and output to UTF-8."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     logger.setLevel(logging.INFO)
+    speak_utf8()

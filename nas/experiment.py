@@ -155,7 +155,11 @@ class Experiment(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """Options of a part that has a usual name need not repeat it, as in `reward: {power: 1}`."""
+        """What an experiment says once need not be repeated.
+
+        A part that has a usual name can do without, as in `reward: {power: 1}`, and the space `table` without
+        the decisions of the table that is the data.
+        """
         if not isinstance(value, Mapping):
             return value
         usual = {
@@ -163,6 +167,9 @@ class Experiment(_Strict):
             for key, name in (("reward", "accuracy"), ("evaluator", "train"))
             if isinstance(value.get(key), Mapping)
         }
+        space, data = (_mapping(value.get(key)) for key in ("space", "data"))
+        if space.get("name") == "table" and "decisions" in data:
+            usual["space"] = {"decisions": data["decisions"], **space}
         return {**value, **usual}
 
     @cached_property
@@ -203,7 +210,12 @@ class Experiment(_Strict):
         return self.model_copy(update={"seed": seed, "repeats": ()})
 
     def definition(
-        self, data_digest: str, threads: int, device: str = "cpu", backend: str = "tensorflow"
+        self,
+        data_digest: str,
+        threads: int,
+        device: str = "cpu",
+        backend: str = "tensorflow",
+        environment: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """What defines the search, as JSON: two searches with equal definitions are one search.
 
@@ -212,6 +224,7 @@ class Experiment(_Strict):
             threads: CPU threads of each child (two threads round otherwise than one).
             device: `cpu` or `gpu`, where children compute: precision and rounding differ.
             backend: of Keras.
+            environment: variables that change how children compute, with their values; usually none.
         """
         parts = {
             key: plugins.with_defaults(key, getattr(self, key).model_dump())
@@ -229,9 +242,14 @@ class Experiment(_Strict):
             "device": device,
             "backend": backend,
             "semantics": SEMANTICS,
+            **({"environment": dict(environment)} if environment else {}),
         }
         plain: dict[str, Any] = json.loads(json.dumps(definition, default=str))
         return plain
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def fingerprint(definition: Mapping[str, Any]) -> str:

@@ -289,3 +289,36 @@ def test_a_reward_that_reads_what_the_recipe_does_not_measure_is_refused(tmp_pat
     path = write_experiment(tmp_path)
     with pytest.raises(InputError, match="reads val_accuracy, which the recipe 'language' doesn't"):
         load(path, {"recipe": {"name": "language"}, "space": {"name": "cell"}, "data.source": "pydoc"})
+
+
+def test_the_decisions_of_a_table_need_not_be_repeated_in_its_space() -> None:
+    decisions = {"filters": [8, 16], "pool": {0: "none", 1: "max"}}
+    tree = {
+        "name": "t",
+        "data": {"source": "table", "file": "t.csv", "decisions": decisions},
+        "space": {"name": "table"},
+        "controller": {"name": "random"},
+        "evaluator": {"name": "table", "reward": "accuracy"},
+        "budget": {"children": 1},
+    }
+    once = Experiment.model_validate(tree)
+    twice = Experiment.model_validate({**tree, "space": {"name": "table", "decisions": decisions}})
+    assert fingerprint(once.definition("digest", 1)) == fingerprint(twice.definition("digest", 1))
+    assert [option for step in once.built_space.steps(1) for option in step.options] == [
+        "8",
+        "16",
+        "none",
+        "max",
+    ]
+    fewer = {"name": "table", "decisions": {"filters": [8]}}
+    assert len(Experiment.model_validate({**tree, "space": fewer}).built_space.steps(1)) == 1
+
+
+def test_variables_that_change_results_make_another_definition_only_where_they_are_set(
+    tmp_path: Path,
+) -> None:
+    experiment = loaded(tmp_path)
+    plain = experiment.definition("digest", 1)
+    assert experiment.definition("digest", 1, environment={}) == plain
+    changed = experiment.definition("digest", 1, environment={"TF_ENABLE_ONEDNN_OPTS": "0"})
+    assert fingerprint(changed) != fingerprint(plain)

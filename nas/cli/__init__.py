@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from nas.cli.signals import Stopped, ends_on_signals
+from nas.utf8 import speak_utf8
 
 __all__ = ["main"]
 
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the command line after `nas`; None: this process's.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
+    speak_utf8()
     try:
         with ends_on_signals():
             from nas.cli.app import run

@@ -20,7 +20,8 @@ from packaging.version import Version
 from nas.cli.searching import FREE_BYTES
 from nas.errors import NasError
 from nas.experiment import Workers
-from nas.workers.slots import Gpu, find_gpus, holder, keras_backend, slots
+from nas.workers.backend import honoured, keras_backend, unusable_backend
+from nas.workers.slots import Gpu, find_gpus, holder, slots
 from nas.workspace import Workspace
 
 PACKAGES = (
@@ -122,16 +123,14 @@ def _tested(constraints: Path) -> dict[str, str]:
 
 
 def backend() -> Finding:
-    """The backend that Keras will take, found as Keras finds it."""
+    """The backend that Keras will take, found as Keras finds it, and what changes its arithmetic."""
     name, where = keras_backend()
-    if name not in ("tensorflow", "jax"):
-        return Finding(
-            "backend", "keras", "broken", f"{name} ({where})", "set KERAS_BACKEND=tensorflow or jax"
-        )
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return Finding("backend", "keras", "broken", f"{name} ({where}) is not installed", f"install {name}")
+    if problem := unusable_backend():
+        return Finding("backend", "keras", "broken", f"{name} ({where})", problem)
+    if changed := honoured():
+        listed = ", ".join(f"{variable}={value}" for variable, value in changed.items())
+        advice = f"children obey {listed}, so their searches have a fingerprint of their own"
+        return Finding("backend", "keras", "note", f"{name} ({where})", advice)
     return Finding("backend", "keras", "ok", f"{name} ({where})")
 
 

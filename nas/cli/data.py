@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperCommand
 
 from nas.cli.common import count, examples, experiment_path, load_experiment, screen
 from nas.errors import InputError, nearest
 from nas.experiment import Data
-from nas.plugins import BUILT_IN
+from nas.plugins import BUILT_IN, find
 from nas.workspace import Workspace
+
+
+_NEEDED = " (needed)"
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds this file's commands."""
-    app.command("data", epilog=examples("nas data digits", "nas data ptb", "nas data my-images --again"))(
-        data
-    )
+    app.command(
+        "data",
+        cls=_WithSources,
+        epilog=examples("nas data digits", "nas data ptb", "nas data my-images --again"),
+    )(data)
+
+
+class _WithSources(TyperCommand):
+    """A command whose help ends with all sources of data; it imports them only for that."""
+
+    def format_help(self, *arguments: Any) -> None:
+        own = self.epilog
+        self.epilog = "\n\n".join(
+            [own or "", "Sources and their options, as they stand under `data` in an experiment:", *sources()]
+        )
+        super().format_help(*arguments)
+        self.epilog = own
+
+
+def sources() -> list[str]:
+    """A paragraph for each built-in source: its name, what it reads, and its options with their defaults."""
+    told = []
+    for name in BUILT_IN["source"]:
+        source = find("source", name)
+        about = (inspect.getdoc(source) or "").partition("\n")[0]
+        options = map(_option, inspect.signature(source).parameters.values())
+        needed_first = sorted(options, key=lambda option: not option.endswith(_NEEDED))
+        told.append(f"**{name}**: {about} Options: {', '.join(needed_first)}")
+    return told
+
+
+def _option(option: inspect.Parameter) -> str:
+    if not isinstance(option.default, bool | int | float | str | None):
+        return option.name + _NEEDED  # the table's decisions too, whose empty default is refused
+    shown = option.default if isinstance(option.default, str) else json.dumps(option.default)
+    return f"{option.name}={shown}"
 
 
 def data(

@@ -162,7 +162,9 @@ def changed_definition(
     if folder.is_dir():
         digest = datasets.load(folder).digest
     threads = before["threads"] if threads is None else threads
-    now = experiment.definition(digest, threads, before["device"], before["backend"])
+    now = experiment.definition(
+        digest, threads, before["device"], before["backend"], before.get("environment")
+    )
     return differences(before, now)
 
 

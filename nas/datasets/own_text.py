@@ -59,11 +59,14 @@ class Text(TextSource):
     Attributes:
         words: with level `word`, how words are found. `spaced`: they are what stands between white space, as
             it is; for files that were prepared for this. `plain`: text as people write it is made
-            lower-case, and words and punctuation marks are set apart. Text that the registered model is
+            lower-case, and words and punctuation marks are set apart, in every script that sets spaces
+            between words (see `nas.datasets.prepared.tokens.rule`). Text that the registered model is
             given later is treated alike.
         train: the file with the training text; a relative path starts at the workspace.
         validation: a file of its own, or how many of the last lines of `train` are split off, as a
-            count or as a fraction below 1 of its lines; None: 0.1.
+            count or as a fraction below 1 of its lines; None: 0.1. Where there are fewer lines than
+            parts (a text may be a single line), fractions are of its words or characters, and the
+            text is cut inside its lines.
         test: like `validation`; its lines come after those of the validation split.
     """
 
@@ -103,7 +106,7 @@ class Text(TextSource):
             if name not in parts
         }
         if amounts:
-            parts |= split_off(parts["train"], **amounts)
+            parts |= split_off(parts["train"], level=self.level, **amounts)
         if self.words != "spaced":
             parts = {name: words_of(lines, self.words) for name, lines in parts.items()}
         return RawText(**parts, words=self.words)

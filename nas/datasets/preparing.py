@@ -68,9 +68,7 @@ def _built(data: Data) -> tuple[Source, dict[str, Any]]:
         raise InputError(f"source '{data.source}' is no nas.datasets.Source")
     options = {k: v for k, v in data.options.items() if k not in source.LOCATORS}
     try:
-        return source, json.loads(
-            json.dumps({**_defaults(source), **options}, sort_keys=True, allow_nan=False)
-        )
+        return source, json.loads(json.dumps({**_defaults(source), **options}, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the options of source '{data.source}' must be plain YAML values: {error}"

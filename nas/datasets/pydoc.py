@@ -15,6 +15,8 @@ from nas.errors import DataError
 
 _HELD_OUT = 0.1
 _RULE = re.compile(r"[-=*~^+]{4,}")
+_RULE_VERSION = 1
+"""Of the rule for words: another would part the curly apostrophes otherwise, and change the digest."""
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
 
@@ -45,7 +47,8 @@ class Pydoc(TextSource):
         parts = {name: [line for topic in splits[name] for line in topics[topic]] for name in SPLITS}
         if self.level == "character":
             return RawText(**parts, words="spaced")
-        return RawText(**{name: words_of(lines, "plain") for name, lines in parts.items()}, words="plain")
+        spaced = {name: words_of(lines, "plain", _RULE_VERSION) for name, lines in parts.items()}
+        return RawText(**spaced, words="plain", words_version=_RULE_VERSION)
 
 
 def _topics() -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nas.datasets.prepared.arrays import create
-from nas.datasets.prepared.table import DTYPES, array_file, digest_of_table
+from nas.datasets.prepared.table import DTYPES, Options, array_file, digest_of_table
 from nas.datasets.source import Places, Progress, Raw, Source, check_text
 from nas.errors import DataError, InputError, nearest
 
@@ -63,7 +64,8 @@ class TableSource(Source):
         file: a path from the workspace on, or the name of a file in the folder that the variable
             `NAS_TABLES` names.
         decisions: the columns that say which network a row is, with the options of each: a list of the
-            values that stand in the file, `[16, 32]`, or names for them, `{0: none, 1: conv}`.
+            values that stand in the file, `[16, 32]`, or names for them, `{0: none, 1: conv}`. Cells are
+            read as text; see `nas.datasets.prepared.table.Options` for which option one stands for.
     """
 
     LOCATORS: ClassVar[frozenset[str]] = frozenset({"file"})
@@ -82,7 +84,7 @@ class TableSource(Source):
             )
         for column, options in self.decisions.items():
             names = list(_names(options).values()) if isinstance(options, list | Mapping) else []
-            if not names or len(set(names)) < len(names):
+            if not names or len(set(names)) < len(options):
                 raise InputError(
                     f"decisions.{column} must be a list of different values, or different names for values. "
                     f"Received: {options!r}"
@@ -106,18 +108,18 @@ class TableSource(Source):
                 column's options, or two rows are one network.
         """
         file = self.path(places)
-        table = _read(file)
+        columns = [str(column) for column in self.decisions]
+        table, cells = _read(file, columns)
         progress(len(table), len(table), "read rows")
-        for column in self.decisions:
-            if column not in table:
-                raise DataError(
-                    f"{file} has no column '{column}': {nearest(str(column), map(str, table.columns))}"
-                )
         decided = np.stack(
-            [_indices(file, column, table[column], options) for column, options in self.decisions.items()], 1
+            [
+                _indices(file, column, cells[column], options)
+                for column, options in zip(columns, self.decisions.values(), strict=True)
+            ],
+            1,
         )
         _check_once(file, decided)
-        numbers = table.drop(columns=list(self.decisions)).select_dtypes("number")
+        numbers = table.loc[:, [str(name) not in columns for name in table.columns]].select_dtypes("number")
         return RawTable(
             decisions={str(column): tuple(_names(o).values()) for column, o in self.decisions.items()},
             decided=decided,
@@ -126,7 +128,12 @@ class TableSource(Source):
         )
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path, decisions: Sequence[str]) -> tuple[Any, dict[str, list[str]]]:
+    """The table, and the text of each cell in the columns that decide: pandas would change it.
+
+    A column of numbers and empty cells becomes one of floats there, `None` and an empty cell no value at all,
+    and `007` the number 7.
+    """
     import pandas as pd  # half a second, and only to prepare
 
     if not file.is_file():
@@ -135,12 +142,41 @@ def _read(file: Path) -> Any:
             f"it there, or name the folder that holds it by the variable {FOLDER_VARIABLE}"
         )
     try:
-        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
+        if file.suffix == ".parquet":
+            table, texts = pd.read_parquet(file), _parquet_texts
+        else:
+            table, texts = pd.read_csv(file), _csv_texts
+        if table.empty:
+            raise DataError(f"{file} has no rows")
+        known = [str(name) for name in table.columns]
+        for column in decisions:
+            if column not in known:
+                raise DataError(f"{file} has no column '{column}': {nearest(column, known)}")
+        return table, texts(file, decisions)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file} can't be read as a table: {error}") from error
-    if table.empty:
-        raise DataError(f"{file} has no rows")
-    return table
+
+
+def _csv_texts(file: Path, columns: Sequence[str]) -> dict[str, list[str]]:
+    import pandas as pd
+
+    cells = pd.read_csv(file, usecols=list(columns), dtype=str, na_filter=False)
+    return {column: cells[column].tolist() for column in columns}
+
+
+def _parquet_texts(file: Path, columns: Sequence[str]) -> dict[str, list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file)
+    found = {}
+    for column in columns:
+        kind, values = table[column].type, table[column].to_pylist()
+        if pa.types.is_floating(kind):  # the shortest text of a number of this width: 0.1, no 0.10000000149
+            width = kind.to_pandas_dtype()
+            values = [None if value is None or math.isnan(value) else width(value) for value in values]
+        found[column] = ["" if value is None else str(value) for value in values]
+    return found
 
 
 def _names(options: Any) -> dict[str, str]:
@@ -149,16 +185,17 @@ def _names(options: Any) -> dict[str, str]:
     return {str(value): str(name) for value, name in pairs}
 
 
-def _indices(file: Path, column: str, values: Any, options: Any) -> np.ndarray:
-    index = {value: number for number, value in enumerate(_names(options))}
-    found = values.astype(str).map(index)
-    if found.isna().any():
-        row = int(found.isna().to_numpy().argmax())
-        raise DataError(
-            f"'{column}' of row {row} of {file} (counted from 0) is '{values.iloc[row]}', which is none of "
-            f"its options: {', '.join(index)}"
-        )
-    return np.asarray(found.to_numpy(dtype=np.int64))
+def _indices(file: Path, column: str, cells: Sequence[str], options: Any) -> np.ndarray:
+    finder = Options(list(options))
+    index = {cell: finder.find(cell) for cell in dict.fromkeys(cells)}
+    for row, cell in enumerate(cells):
+        if index[cell] is None:
+            raise DataError(
+                f"'{column}' of row {row} of {file} (counted from 0) is '{cell}', which is none of its "
+                f"options: {', '.join(_names(options))}. YAML reads 010 as 8, 12:30 as 750 and 1:1 as 61: "
+                "quote an option that must be taken as it is written"
+            )
+    return np.array([index[cell] for cell in cells], np.int64)
 
 
 def _check_once(file: Path, decided: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from nas.errors import DataError, InputError
 
 _SMALLEST_VOCABULARY = 3
 _TOKEN_BYTES = 4
+_MANY_UNSPACED = 0.25
+
+logger = logging.getLogger("nas")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class RawText(Raw):
     can be larger than memory. A source that has one text only splits off the ends with `split_off`.
 
     Words stand apart by white space. `words`, a name in `nas.datasets.prepared.tokens.WORDS`, says how the
-    source has set them apart (`words_of`), so that the same is done with text that a model is given later.
+    source has set them apart (`words_of`), so that the same is done with text that a model is given later;
+    `words_version` which version of that rule it took, None being the present one.
     """
 
     KIND: ClassVar[str] = PreparedText.KIND
@@ -39,6 +44,7 @@ class RawText(Raw):
     validation: str | Iterable[str]
     test: str | Iterable[str]
     words: str = "spaced"
+    words_version: Any = None  # a number, but type checkers must let `RawText(**passages)` pass
 
     def __post_init__(self) -> None:
         tokens.check_words(self.words)
@@ -66,6 +72,11 @@ class RawText(Raw):
             progress(len(counts), len(SPLITS), "count tokens")
         if counts["train"].keys() <= {tokens.EOS, tokens.UNKNOWN}:
             raise DataError(f"the train text has no {source.level}s, only line ends")
+        if self.words == "plain" and tokens.unspaced(counts["train"]) > _MANY_UNSPACED:
+            logger.warning(
+                "this text is written without spaces between words, so that whole clauses count as words: "
+                "write `level: character` in place of `words: plain`, or set spaces and write `words: spaced`"
+            )
         vocabulary = tokens.vocabulary(counts["train"], source.vocabulary)
         sizes = {name: counts[name].total() for name in SPLITS}
         check_space(folder, sum(sizes.values()) * _TOKEN_BYTES, "write the tokens")
@@ -76,6 +87,11 @@ class RawText(Raw):
         return {
             "level": source.level,
             "words": self.words,
+            **(
+                {"words_version": version}
+                if (version := tokens.rule(self.words, self.words_version).version) > 1
+                else {}
+            ),
             "sizes": sizes,
             "unknown": unknown,
             "digest": digest_of_text(arrays, source.level, vocabulary),
@@ -148,6 +164,25 @@ class _Passage:
 
 
 @dataclass(frozen=True)
+class _Piece:
+    """The words or characters `start` to `stop` of a text, counted over all its lines."""
+
+    lines: Iterable[str]
+    level: str
+    start: int
+    stop: int
+
+    def __iter__(self) -> Iterator[str]:
+        first, joint = 0, " " if self.level == "word" else ""
+        for line in self.lines:
+            found = tokens.LEVELS[self.level](line)
+            inside = found[max(0, self.start - first) : max(0, self.stop - first)]
+            if inside:
+                yield joint.join(inside)
+            first += len(found)
+
+
+@dataclass(frozen=True)
 class _Spaced:
     """Lines with their words set apart, which are found anew each time they are gone through."""
 
@@ -158,18 +193,20 @@ class _Spaced:
         return map(self.words.spaced, self.lines)
 
 
-def words_of(lines: Iterable[str], words: str) -> Iterable[str]:
+def words_of(lines: Iterable[str], words: str, version: int | None = None) -> Iterable[str]:
     """Lines with their words set apart by white space.
 
     Args:
         lines: as they are in a text.
         words: how words are found, a name in `nas.datasets.prepared.tokens.WORDS`.
 
+        version: of that rule; None: the present one.
+
     Example:
         >>> list(words_of(["It's late, Anna!"], "plain"))
         ["it's late , anna !"]
     """
-    return _Spaced(lines, tokens.WORDS[words])
+    return _Spaced(lines, tokens.rule(words, version))
 
 
 def lines_of(text: str | Iterable[str]) -> Iterable[str]:
@@ -185,11 +222,15 @@ def lines_of(text: str | Iterable[str]) -> Iterable[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def split_off(text: str | Iterable[str], **amounts: int | float) -> dict[str, Iterable[str]]:
+def split_off(
+    text: str | Iterable[str], *, level: str = "", **amounts: int | float
+) -> dict[str, Iterable[str]]:
     """Cuts a text into passages: what stays comes first, then what is split off, in the order named.
 
     Args:
         text: a text, or its lines, which can be gone through more than once.
+        level: a text with fewer lines than there are passages (it may be a single line) is cut inside its
+            lines, between two tokens of this level, if all amounts are fractions; empty: it is refused.
         amounts: name → how many lines, as a count or as a fraction below 1 of all lines.
 
     Returns:
@@ -203,8 +244,11 @@ def split_off(text: str | Iterable[str], **amounts: int | float) -> dict[str, It
         >>> {name: list(lines) for name, lines in passages.items()}
         {'train': ['a', 'b', 'c'], 'validation': ['d'], 'test': ['e']}
     """
-    lines = lines_of(text)
+    lines, unit = lines_of(text), "lines"
     total = sum(1 for _ in lines)
+    inside = bool(level) and 0 < total <= len(amounts) and all(amount < 1 for amount in amounts.values())
+    if inside:
+        total, unit = sum(len(tokens.LEVELS[level](line)) for line in lines), f"{level}s"
     counts = {
         name: max(1, int(amount * total + 0.5)) if amount < 1 else int(amount)
         for name, amount in amounts.items()
@@ -212,12 +256,17 @@ def split_off(text: str | Iterable[str], **amounts: int | float) -> dict[str, It
     start = total - sum(counts.values())
     if start < 1:
         wanted = " and ".join(f"{name}={amount}" for name, amount in amounts.items())
+        advice = "" if inside else "; fractions in place of counts cut a text of few lines inside a line"
         raise DataError(
-            f"the text has {total:,} lines, {sum(counts.values()):,} are to be split off ({wanted}) and "
-            "one at least must stay to train on"
+            f"the text has {total:,} {unit}, {sum(counts.values()):,} are to be split off ({wanted}) and "
+            f"one at least must stay to train on{advice * bool(level)}"
         )
-    passages: dict[str, Iterable[str]] = {"train": _Passage(lines, 0, start)}
+
+    def passage(first: int, stop: int) -> Iterable[str]:
+        return _Piece(lines, level, first, stop) if inside else _Passage(lines, first, stop)
+
+    passages: dict[str, Iterable[str]] = {"train": passage(0, start)}
     for name, size in counts.items():
-        passages[name] = _Passage(lines, start, start + size)
+        passages[name] = passage(start, start + size)
         start += size
     return passages

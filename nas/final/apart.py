@@ -11,6 +11,7 @@ from typing import Any
 
 from nas.errors import SearchError
 from nas.experiment import Workers
+from nas.workers.backend import check_backend
 from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
 from nas.workers.pool import POLL_SECONDS, PRELOAD
 from nas.workers.slots import Lease, holder, slots
@@ -32,9 +33,11 @@ def run_apart(function: str, arguments: Mapping[str, Any], workers: Workers, log
         log: file for the output of the process, removed if it ends well.
 
     Raises:
+        InputError: Keras' backend can't be used.
         NasError: one that `function` raised.
         SearchError: it failed otherwise or its process died.
     """
+    check_backend()
     limit = workers.memory_limit_gb
     job = {"function": function, "arguments": dict(arguments), "log": str(log)}
     with _free_slot(workers) as slot:

@@ -27,6 +27,7 @@ from nas.final.touches import (
 )
 from nas.search.folders import replaced, write_json
 from nas.search.record import Record
+from nas.workers.backend import check_backend
 from nas.workspace import Workspace
 
 
@@ -174,6 +175,7 @@ def _touch(
     before: Touches,
 ) -> Touches:
     """Measures on the test data once more."""
+    check_backend()  # before it counts: nothing could be measured
     for one in (final["winner"], final["baseline"]):
         if one is not None and sha256(models / one["model"]) != one["sha256"]:
             raise InputError(

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from nas.networks.build import register
-from nas.networks.parts import Parts
+from nas.networks.parts import DATA_FORMAT, Parts
 from nas.spaces.conv import ConvNet, Join, Layer
 
 
@@ -43,7 +43,9 @@ class _Joints:
         for link in join.links:
             tensor = self._after_poolings(link.source, link.poolings)
             if link.pad != ((0, 0), (0, 0)):
-                tensor = layers.ZeroPadding2D(link.pad, name=f"{name}_pad{link.source}")(tensor)
+                tensor = layers.ZeroPadding2D(
+                    link.pad, data_format=DATA_FORMAT, name=f"{name}_pad{link.source}"
+                )(tensor)
             tensors.append(tensor)
         return tensors[0] if len(tensors) == 1 else layers.Concatenate(name=f"{name}_join")(tensors)
 
@@ -53,7 +55,7 @@ class _Joints:
             return self.outputs[source]
         if (source, count) not in self._pooled:
             self._pooled[source, count] = layers.MaxPooling2D(
-                2, strides=2, padding="same", name=f"pool{source}_{count}"
+                2, strides=2, padding="same", data_format=DATA_FORMAT, name=f"pool{source}_{count}"
             )(self._after_poolings(source, count - 1))
         return self._pooled[source, count]
 
@@ -72,4 +74,5 @@ def _block(parts: Parts, joined: Any, layer: Layer, block: int, name: str) -> An
 
 def _pooling(joined: Any, layer: Layer, name: str) -> Any:
     cls = layers.MaxPooling2D if layer.op == "max_pool" else layers.AveragePooling2D
-    return cls((layer.height, layer.width), strides=layer.strides, padding="same", name=name)(joined)
+    size = (layer.height, layer.width)
+    return cls(size, strides=layer.strides, padding="same", data_format=DATA_FORMAT, name=name)(joined)

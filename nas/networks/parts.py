@@ -8,6 +8,9 @@ from typing import Any
 import keras
 from keras import layers
 
+DATA_FORMAT = "channels_last"
+"""How images lie in all networks, whatever the user's Keras is set to: `(batch, height, width, channels)`."""
+
 
 class Parts:
     """Makes the weighted layers of one network, all with the same settings and own initial weights.
@@ -44,6 +47,7 @@ class Parts:
             size,
             strides=strides,
             padding="same",
+            data_format=DATA_FORMAT,
             use_bias=False,
             kernel_initializer=keras.initializers.HeNormal(seed=self._seed()),
             kernel_regularizer=self._penalty(),
@@ -56,7 +60,7 @@ class Parts:
 
     def classifier(self, inputs: Any, classes: int) -> Any:
         """Average over height and width → dense layer with bias → softmax, all in float32."""
-        means = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(inputs)
+        means = layers.GlobalAveragePooling2D(data_format=DATA_FORMAT, dtype="float32", name="mean")(inputs)
         logits = layers.Dense(
             classes,
             kernel_initializer=keras.initializers.GlorotUniform(seed=self._seed()),

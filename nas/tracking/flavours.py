@@ -16,6 +16,7 @@ import numpy as np
 
 from nas.datasets import Prepared, PreparedImages, PreparedText
 from nas.errors import InputError
+from nas.training import device
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _save_image_model(winner: Path, data: PreparedImages, shared: Mapping[str, A
         from mlflow.models import infer_signature
     images = np.array(data.split("validation")[0][:2])
     weights = winner / "model.keras"
-    with native_messages_hidden():
+    with native_messages_hidden(), device.settings():
         import keras
 
         model = keras.saving.load_model(weights, compile=False)

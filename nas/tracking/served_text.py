@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,12 @@ class LanguageServer:
         return tokens
 
     def _in(self, line: str) -> list[str]:
-        """The words of a line."""
-        return re.findall(self._words["pattern"], line.lower() if self._words["lower"] else line)
+        """The words of a line, as `nas.datasets.prepared.tokens.Words` finds them."""
+        words = self._words  # of models that were exported earlier: only `pattern` and `lower`
+        line = line.translate(str.maketrans(words.get("replaced", {})))
+        line = line.lower() if words["lower"] else line
+        line = unicodedata.normalize(words["form"], line) if words.get("form") else line
+        return re.findall(words["pattern"], line)
 
 
 def _load_pyfunc(path: str) -> LanguageServer:

@@ -1,4 +1,6 @@
-"""The share of the machine that this process computes on. Beside it only `nas.networks.scan` names a backend.
+"""The share of the machine that this process computes on, and the settings of Keras that it computes by.
+
+Beside it only `nas.networks.scan` names a backend.
 
 A process calls `prepare` once, before its first operation: threads, visible devices and memory
 limits can't be changed later. TensorFlow may already be imported, JAX may not have begun.
@@ -18,9 +20,21 @@ from nas.errors import InputError
 RESIDENT_BYTES = 2 * 2**30
 """Data sets up to this size are held on the device; larger ones are streamed."""
 
+SETTINGS: Mapping[str, Any] = {
+    "image_data_format": "channels_last",
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "dtype_policy": "float32",
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
+}
+"""Keras' own defaults, `keras.config.set_…`. What a user's `keras.json`, environment or start-up code says
+instead is no part of an experiment, so it must not change what is trained, tested or exported. What is
+honoured (the backend, and variables that change its arithmetic) is listed in `nas.workers.backend`."""
+
 
 def prepare(device: Mapping[str, Any]) -> None:
-    """Confines this process to `device`. Repeating it with the same value does nothing.
+    """Confines this process to `device` and sets Keras to `SETTINGS`. Repeating it changes nothing.
 
     Args:
         device: `{"kind": "cpu", "threads": n}` or `{"kind": "gpu", "index": i, "threads": n,
@@ -36,12 +50,42 @@ def prepare(device: Mapping[str, Any]) -> None:
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # the numbers of nvidia-smi
     os.environ["CUDA_VISIBLE_DEVICES"] = str(device["index"]) if kind == "gpu" else "-1"
     limit = device.get("memory_limit_bytes") if kind == "gpu" else None
-    if os.environ.get("KERAS_BACKEND") == "jax":
-        _prepare_jax(kind, threads, device.get("index"), limit)
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    for setting, value in SETTINGS.items():
+        _set(setting, value)
+    if keras.backend.backend() == "jax":
+        _prepare_jax(kind, threads, device.get("index"), limit)
+    elif keras.backend.backend() == "tensorflow":
         _prepare_tensorflow(kind, threads, limit)
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Within, Keras is set as in children; for what uses a trained network in a process of the user's own."""
+    import keras
+
+    before = {setting: getattr(keras.config, setting)() for setting in SETTINGS if _has(setting)}
+    for setting, value in SETTINGS.items():
+        _set(setting, value)
+    try:
+        yield
+    finally:
+        for setting, value in before.items():
+            _set(setting, value)
+
+
+def _has(setting: str) -> bool:
+    import keras
+
+    return hasattr(keras.config, f"set_{setting}")  # older versions have no limits of epochs and steps
+
+
+def _set(setting: str, value: Any) -> None:
+    import keras
+
+    if _has(setting):
+        getattr(keras.config, f"set_{setting}")(value)
 
 
 def check(device: Mapping[str, Any]) -> str:
@@ -50,7 +94,9 @@ def check(device: Mapping[str, Any]) -> str:
         prepare(device)
     except InputError as error:
         return f"{error}. To train on the CPU, set workers.device to cpu"
-    if device["kind"] == "gpu" and os.environ.get("KERAS_BACKEND") == "jax":
+    import keras
+
+    if device["kind"] == "gpu" and keras.backend.backend() == "jax":
         import jax
 
         if jax.default_backend() == "cpu":

@@ -13,7 +13,6 @@ from keras import ops
 
 from nas import datasets
 from nas.datasets import PreparedText
-from nas.datasets.prepared.tokens import WORDS
 from nas.errors import SearchError
 from nas.networks.language import LanguageModel
 from nas.training.language_serving import load
@@ -27,7 +26,8 @@ TOKENS = (2, 20)
 
 VOCABULARY = "assets.extra/text.json"
 """Beside the SavedModel's own files, to come from text to tokens and back: `level`, `vocabulary` and `words`:
-the words of a line are all that match `pattern`, after it is made lower-case if `lower`."""
+the words of a line are all that match `pattern`, after each character of `replaced` is replaced, the line is
+made lower-case if `lower`, and brought to the normal form `form`."""
 
 
 def export(model: str, data: str, folder: str) -> dict[str, Any]:
@@ -98,5 +98,5 @@ class Serving(keras.layers.Layer):  # type: ignore[misc]
 
 def _write_vocabulary(path: Path, data: PreparedText) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = {"level": data.level, "words": asdict(WORDS[data.words]), "vocabulary": list(data.vocabulary)}
+    text = {"level": data.level, "words": asdict(data.rule), "vocabulary": list(data.vocabulary)}
     path.write_text(json.dumps(text, ensure_ascii=False), encoding="utf-8")

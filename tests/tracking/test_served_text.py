@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import math
 import os
@@ -14,8 +16,9 @@ import pytest
 
 from nas import datasets
 from nas.datasets import PreparedText
+from nas.datasets.prepared import tokens
 from nas.experiment import Data, Experiment
-from nas.tracking import Tracker
+from nas.tracking import Tracker, served_text
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
 from tests.tracking.test_winner import MEASURED, STORY
@@ -51,6 +54,16 @@ def exported(folder: Path, data: PreparedText) -> Path:
     export(str(path), str(data.folder), str(folder))
     (folder / "final.json").write_text(json.dumps(STORY))
     return folder
+
+
+def test_words_are_found_as_in_the_text_that_was_learnt_from() -> None:
+    server = object.__new__(served_text.LanguageServer)
+    for version, line in itertools.product((1, 2), ("Don’t पढ़ता", "cafe\u0301, CO\u00adOP", "plain ASCII's")):
+        rule = tokens.rule("plain", version)
+        server._words = json.loads(json.dumps(dataclasses.asdict(rule)))
+        assert " ".join(server._in(line)) == rule.spaced(line)
+    server._words = {"pattern": r"\w+", "lower": True}  # of a model that was exported earlier
+    assert server._in("A ’ b") == ["a", "b"]
 
 
 def test_text_goes_in_and_perplexity_and_next_tokens_come_out(

@@ -29,12 +29,20 @@ MakeJob = Callable[..., dict[str, Any]]
 Train = Callable[[Mapping[str, Any]], ChildResult]
 
 
-def test_equal_jobs_in_fresh_processes_learn_and_give_equal_histories_and_weights(
-    job: MakeJob, tmp_path: Path
+OTHER_KERAS = {"floatx": "float16", "epsilon": 0.01, "image_data_format": "channels_first"}
+
+
+def test_equal_jobs_in_fresh_processes_give_equal_networks_whatever_the_users_keras_is_set_to(
+    job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"epochs": 5, "train_examples": None, "upsample": 9, "crop": 8, "learning_rate": 0.05}
     jobs = [job("conv:3x3x24@0,3x3x24@1,3x3x24@2", folder=str(tmp_path / name), **options) for name in "ab"]
-    processes = [begin_python(TRAIN, json.dumps(one)) for one in jobs]
+    processes = [begin_python(TRAIN, json.dumps(jobs[0]))]
+    (tmp_path / "keras.json").write_text(json.dumps(OTHER_KERAS))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_MAX_EPOCHS", "1")
+    monkeypatch.setenv("KERAS_MAX_STEPS_PER_EPOCH", "2")
+    processes.append(begin_python(TRAIN, json.dumps(jobs[1])))
     results = [ChildResult.from_json(end_python(process)) for process in processes]
     histories = [[{**epoch, "seconds": 0} for epoch in result.history] for result in results]
     assert histories[0] == histories[1]

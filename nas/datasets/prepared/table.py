@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -89,7 +91,18 @@ class PreparedTable(Prepared):
                 f"a row of the table '{self.name}' is found by {', '.join(self.decisions)}, but the space "
                 f"doesn't decide '{missing[0]}': its choices must have these names"
             )
-        return self._row_by_options.get(tuple(str(chosen[column]) for column in self.decisions))
+        texts = tuple(str(chosen[column]) for column in self.decisions)
+        if texts in self._row_by_options:
+            return self._row_by_options[texts]
+        found = [own.find(text) for own, text in zip(self._finders, texts, strict=True)]
+        if None in found:
+            return None
+        own = zip(self.decisions.values(), found, strict=True)
+        return self._row_by_options.get(tuple(options[index or 0] for options, index in own))
+
+    @cached_property
+    def _finders(self) -> list[Options]:
+        return [Options(options) for options in self.decisions.values()]
 
     @cached_property
     def _row_by_options(self) -> dict[tuple[str, ...], int]:
@@ -112,6 +125,57 @@ class PreparedTable(Prepared):
             "decisions": "; ".join(f"{c}: {', '.join(options)}" for c, options in self.decisions.items()),
             "numbers": ", ".join(self.columns),
         }
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_EMPTY = ("", "None", "null", "Null", "NULL", "~", "nan", "NaN", "NA", "<NA>")
+_YAML_TRUTHS = {True: ("true", "yes", "on"), False: ("false", "no", "off")}
+
+
+class Options:
+    """Finds the option that a text stands for, as it stands in a table's file or in another's YAML.
+
+    An option stands for its own text first of all. Where that is nobody's, numbers are compared as numbers
+    (`16.0` is 16, `0.0001` is `1e-4`, `007` is 7) unless two options are one number; true and false stand for
+    all that YAML reads so, and null for an empty cell.
+
+    Args:
+        values: as YAML has them.
+    """
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._texts = {str(value): index for index, value in enumerate(values)}
+        self._numbers: dict[int | float, int | None] = {}
+        for index, value in enumerate(values):
+            for text in _spellings(value):
+                self._texts.setdefault(text, index)
+            number = None if isinstance(value, bool) else _number(str(value))
+            if number is not None:
+                self._numbers[number] = None if number in self._numbers else index
+
+    def find(self, text: str) -> int | None:
+        """The index of the option that `text` stands for; None if there is none."""
+        for one in (text, text.strip()):
+            if one in self._texts:
+                return self._texts[one]
+        number = _number(text.strip())
+        return None if number is None else self._numbers.get(number)
+
+
+def _spellings(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return _EMPTY
+    if isinstance(value, bool):
+        return tuple(form for text in _YAML_TRUTHS[value] for form in (text, text.capitalize(), text.upper()))
+    return ()
+
+
+def _number(text: str) -> int | float | None:
+    """The number that a text writes; whole ones exactly, of whatever size."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = Decimal(text)
+    return int(number) if number == number.to_integral_value() else float(number)
 
 
 def array_file(folder: Path, name: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nas.datasets.prepared.arrays import digest_of, opened
 from nas.datasets.prepared.base import SPLITS, Prepared, check_split, shared_fields
-from nas.datasets.prepared.tokens import EOS, UNKNOWN, WORDS, encode
+from nas.datasets.prepared.tokens import EOS, UNKNOWN, Words, encode, rule
 from nas.errors import DataError
 
 DTYPE = "<i4"
@@ -33,7 +33,8 @@ class PreparedText(Prepared):
         vocabulary: the tokens, the most frequent of the training split first; a token's number is its
             index. `<eos>` and `<unk>` are among them.
         unknown: how many tokens of each split are `<unk>`.
-        words: how words were found in the text, a name in `WORDS`.
+        words: how words were found in the text, a name in `nas.datasets.prepared.tokens.WORDS`.
+        words_version: the version of that rule.
     """
 
     KIND: ClassVar[str] = "text"
@@ -42,6 +43,7 @@ class PreparedText(Prepared):
     vocabulary: tuple[str, ...]
     unknown: Mapping[str, int]
     words: str = "spaced"
+    words_version: int = 1
 
     @classmethod
     def read(cls, folder: Path, description: Mapping[str, Any]) -> Self:
@@ -49,19 +51,24 @@ class PreparedText(Prepared):
         for token in (EOS, UNKNOWN):
             if token not in vocabulary:
                 raise DataError(f"{vocabulary_file(folder)} has no '{token}'; prepare it again")
-        words = description.get("words", "spaced")
-        if words not in WORDS:
-            raise ValueError(f"words={words!r}")
+        words, version = description.get("words", "spaced"), description.get("words_version", 1)
+        rule(words, version)
         prepared = cls(
             **shared_fields(folder, description),
             level=str(description["level"]),
             vocabulary=vocabulary,
             unknown={name: int(description["unknown"][name]) for name in SPLITS},
             words=words,
+            words_version=version,
         )
         for name in SPLITS:
             prepared.split(name)
         return prepared
+
+    @property
+    def rule(self) -> Words:
+        """How words were found in the text, and are in what a model is given later."""
+        return rule(self.words, self.words_version)
 
     @property
     def eos(self) -> int:
@@ -88,7 +95,7 @@ class PreparedText(Prepared):
         """
         lines = text.removesuffix("\n").split("\n")
         if self.level == "word":
-            lines = [WORDS[self.words].spaced(line) for line in lines]
+            lines = [self.rule.spaced(line) for line in lines]
         return np.concatenate(list(encode(lines, self.level, self.vocabulary)))
 
     def contents_digest(self) -> str:
@@ -105,9 +112,16 @@ class PreparedText(Prepared):
         shares = ", ".join(f"{self.unknown[name] / self.sizes[name]:.2%} of {name}" for name in SPLITS)
         never = not self.unknown["train"] and any(self.unknown.values())
         plain = ", lower-case and apart from punctuation" if self.words == "plain" else ""
+        earlier = {}
+        if plain and self.words_version == 1 and self.source == "text":
+            earlier["words"] = (
+                "by the rule of an earlier version, which parts them at combining marks and at ’; prepared "
+                "with --again they follow the present one, and are other data if they change by it"
+            )
         shown = " ".join("␣" if token == " " else token for token in self.vocabulary[:_SHOWN_TOKENS])
         return {
             "level": f"{self.level}{plain}, and {EOS} at the end of each line",
+            **earlier,
             "vocabulary": f"{len(self.vocabulary):,} tokens, the most frequent: {shown}",
             UNKNOWN: shares + (" (a smaller vocabulary would teach it)" if never else ""),
         }
