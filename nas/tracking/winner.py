@@ -34,14 +34,13 @@ def register(
     name = f"nasflow-{experiment.name}"
     experiment_id = to.experiment(experiment.name, experiment.about)
     same = {"nas.role": "winner", "nas.model_digest": digest}
-    run = next(to.runs(experiment_id, same), None) or to.client.create_run(
-        experiment_id,
-        tags={**same, **_tags(story), "nas.data": f"{data.name}@{data.digest}"},
-        run_name=f"winner · {digest[:6]}",
+    tags = {**same, **_tags(story), "nas.data": f"{data.name}@{data.digest}"}
+    run = next(to.runs(experiment_id, same), None) or to.create_run(
+        experiment_id, f"winner · {digest[:6]}", tags
     )
     run_id = run.info.run_id
-    won = story.get("winner", {})
-    to.log(run_id, _metrics(measured), facts.flattened(won))
+    to.log(run_id, _metrics(measured))
+    to.log_new(run, facts.flattened(story.get("winner", {})))
     to.log_data(run_id, data.name, data.digest)
     to.client.log_artifact(run_id, str(final))
     to.client.log_dict(run_id, dict(measured), "evaluation.json")
@@ -89,7 +88,7 @@ def _register_model(
 def _tags(story: Mapping[str, Any]) -> dict[str, str]:
     """The single values of `final.json` (fingerprint, git commit, …) as tags."""
     single = {key: value for key, value in story.items() if isinstance(value, str | int | float)}
-    return {f"nas.{key}": facts.clipped(str(value), facts.LONGEST_TAG) for key, value in single.items()}
+    return {f"nas.{key}": str(value) for key, value in single.items()}
 
 
 def _metrics(measured: Mapping[str, Any]) -> list[facts.Metric]:
