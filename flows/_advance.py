@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-import httpx
-
 from flows._page import Page
 from flows._round import OPEN, run_round
-from flows._runs import was_stopped
+from flows._runs import is_away, was_stopped
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
 from nas.search.rewards import shown
@@ -47,7 +45,7 @@ def advance(current: Search, budget: Budget, at_most: int, begun: float) -> int:
         page.close()
         return at_most
     except BaseException as error:
-        if not isinstance(error, httpx.HTTPError) or was_stopped(error):
+        if not is_away(error) or was_stopped(error):
             current.evaluator.close()  # nothing that follows may keep children running
             raise
         logger.warning("Prefect's API is away (%s); the search goes on without it", error)

@@ -17,6 +17,8 @@ from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import State
 from prefect.states import Crashed
 
+from flows.server import FACTORY
+
 OURS = "nasflow"
 """Tag of all our runs."""
 
@@ -68,6 +70,6 @@ def end_stale_servers() -> None:
     """Ends temporary Prefect servers whose flow was killed before it could end them."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            temporary = "prefect.server.api.server:create_app" in process.cmdline()
+            temporary = FACTORY in process.cmdline()
             if temporary and is_gone(process.environ().get(MARK, "")):
                 process.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import CancelledError
 from typing import Any
 
-import httpx
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
@@ -13,6 +12,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows._runs import is_away
 from flows._settings import logger
 from nas.search.search import Search
 
@@ -78,10 +78,9 @@ def one_round(search: str, number: int, at_most: int | None) -> dict[str, float]
         wait(futures)
         for future in futures:
             future.result()
-    except httpx.HTTPError:  # Prefect's API is away; the children train on and the search with them
-        raise
-    except BaseException:
-        OPEN[search].evaluator.close()  # first of all: the threads of the tasks wait for the children
+    except BaseException as error:
+        if not is_away(error):  # else the children train on, and the search with them
+            OPEN[search].evaluator.close()  # first of all: the threads of the tasks wait for the children
         raise
     earned = aggregate_rewards(search, number)
     update_controller(search, number)

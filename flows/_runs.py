@@ -19,7 +19,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Cancelled
 
 from flows._processes import MARK, OURS, close_stale_runs, end_stale_servers, process_tag
-from flows._server import start_temporary_server
+from flows._server import reach_api
 from flows._settings import logger
 from nas.errors import InputError, NasError, TemporaryError
 
@@ -63,6 +63,11 @@ def harmless(what: str) -> Iterator[None]:
         yield
     except AWAY as error:
         logger.warning("%s failed, because Prefect's API is away or refuses (%s); going on", what, error)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether Prefect's API was not reached, or failed: the search itself is well."""
+    return isinstance(error, httpx.HTTPError) or isinstance(error.__cause__, httpx.HTTPError)
 
 
 def was_stopped(error: BaseException | None) -> bool:
@@ -118,7 +123,7 @@ def run(body: Callable[[], Any], check: Callable[[], Any] = lambda: None) -> int
     _processes.append(_FlowProcess())
     try:
         check()
-        start_temporary_server()
+        reach_api()
         with tags(OURS, process_tag()):
             body()
         return 0
@@ -128,7 +133,9 @@ def run(body: Callable[[], Any], check: Callable[[], Any] = lambda: None) -> int
     except NasError as error:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, InputError) else 75 if isinstance(error, TemporaryError) else 1
-    except httpx.HTTPError as error:
+    except Exception as error:
+        if not is_away(error):
+            raise
         sys.stderr.write(f"Prefect's API is away ({error}); nothing is lost: the same command goes on\n")
         return 75
     finally:

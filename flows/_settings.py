@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 
+from nas.loopback import bypass_proxies
 from nas.utf8 import speak_utf8
 
 DEFAULTS = {
@@ -16,6 +17,7 @@ DEFAULTS = {
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "PREFECT_CLIENT_MAX_RETRIES": "3",  # a server that starts again is waited for 15 s, not a minute
+    "PREFECT_API_REQUEST_TIMEOUT": "20",  # with the retries, a server that hangs for a minute is outlived
     "PREFECT_LOGGING_LEVEL": "WARNING",  # else a line for each state of each task run
     "PREFECT_LOGGING_EXTRA_LOGGERS": "nas",  # our own lines show in the pages of a run
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # threads of a search belong to no run
@@ -28,6 +30,7 @@ logger = logging.getLogger("nas.flows")
 
 def apply() -> None:
     """Sets the defaults that the environment doesn't, and output to UTF-8."""
+    bypass_proxies()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     logger.setLevel(logging.INFO)

@@ -13,7 +13,7 @@ from flows import _experiments
 from flows._runs import run, this_run
 from flows._settings import logger
 from nas import datasets
-from nas.errors import TemporaryError
+from nas.errors import RefusedError, TemporaryError
 from nas.final.evaluate import evaluate as test
 from nas.tracking import Tracker
 from nas.workspace import Workspace
@@ -32,7 +32,7 @@ def register(experiment: str, settings: dict[str, Any] | None, evaluation: dict[
     data = datasets.load(workspace.prepared(chosen.data.name))
     try:
         return Tracker(workspace).register_winner(workspace.models(chosen.name), chosen, data, evaluation)
-    except TemporaryError as error:
+    except (RefusedError, TemporaryError) as error:
         logger.warning("%s", error)
         return ""
 

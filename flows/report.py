@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import _experiments
 from flows._runs import harmless, run, this_run
 from flows._settings import logger
-from nas.errors import TemporaryError
+from nas.errors import RefusedError, TemporaryError
 from nas.report.page import write
 from nas.report.tracked import attach
 from nas.workspace import Workspace
@@ -35,7 +35,7 @@ def link_page(experiment: str, settings: dict[str, Any] | None, page: str) -> No
         create_link_artifact(Path(page).as_uri(), f"page of {experiment}", key)
     try:
         attach(_experiments.experiment(experiment, settings), Workspace.here(), Path(page))
-    except TemporaryError as error:
+    except (RefusedError, TemporaryError) as error:
         logger.warning("%s", error)
 
 

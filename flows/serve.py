@@ -26,7 +26,8 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows import _family
 from flows._settings import logger
-from flows.ui import HOST, START_SECONDS, answers, program
+from flows.server import HOST, command
+from flows.ui import START_SECONDS, answers
 from nas.errors import InputError, NasError, TemporaryError
 from nas.workspace import Workspace
 
@@ -81,9 +82,8 @@ def server(workspace: Workspace) -> Iterator[str]:
         return
     log = workspace.state / "logs" / "prefect-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [program("prefect"), "server", "start", "--host", HOST, "--port", str(port)]
     with log.open("w") as output:
-        started = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        started = subprocess.Popen(command(port), stdout=output, stderr=output, start_new_session=True)
     try:
         begun = time.monotonic()
         while not answers(f"{address}/health"):

@@ -14,9 +14,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from flows import server
+from flows.server import HOST
 from nas.workspace import Workspace
 
-HOST = "127.0.0.1"
 START_SECONDS = 90
 
 
@@ -68,16 +69,11 @@ def main() -> int:
         print(f"Prefect already answers at http://{HOST}:{arguments.prefect_port}")
     else:
         ports["Prefect"] = free_port(arguments.prefect_port)
-        commands["Prefect"] = [
-            *(program("prefect"), "server", "start"),
-            *("--host", HOST, "--port", str(ports["Prefect"])),
-        ]
+        commands["Prefect"] = server.command(ports["Prefect"])
         health["Prefect"] = f"http://{HOST}:{ports['Prefect']}/api/health"
     environment = {
         "DO_NOT_TRACK": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{ports.get('Prefect', arguments.prefect_port)}/api",
         **os.environ,
     }
     logs = workspace.state / "logs"
@@ -95,14 +91,14 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        for server in servers.values():
-            if server.poll() is None:
-                os.killpg(server.pid, signal.SIGTERM)
-        for server in servers.values():
+        for one in servers.values():
+            if one.poll() is None:
+                os.killpg(one.pid, signal.SIGTERM)
+        for one in servers.values():
             try:
-                server.wait(timeout=10)
+                one.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
+                os.killpg(one.pid, signal.SIGKILL)
 
 
 def watch(
@@ -111,8 +107,8 @@ def watch(
     """Prints each address when its server answers; returns 1 when a server ends by itself."""
     waiting, begun = set(servers), time.monotonic()
     while True:
-        for name, server in servers.items():
-            if server.poll() is not None:
+        for name, one in servers.items():
+            if one.poll() is not None:
                 print(f"{name} ended; see {logs / f'{name.lower()}-server.log'}", file=sys.stderr)
                 return 1
         for name in sorted(waiting):

@@ -25,6 +25,10 @@ class TemporaryError(NasError):
     """Try again later: something outside is busy or unreachable; nothing was lost."""
 
 
+class RefusedError(NasError):
+    """Mend what is refused: something outside was reached and does not take what it was given."""
+
+
 class RecordLockedError(TemporaryError):
     """Another process holds this search's record; the message names its process id."""
 

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from nas.cli.common import AsJson, Track, examples, print_json, screen
-from nas.errors import InputError, TemporaryError
+from nas.errors import InputError, RefusedError, TemporaryError
 from nas.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def compare(
 
         try:
             log_comparison(workspace, loaded, compared, found, curve, folder / PICTURE)
-        except TemporaryError as error:
+        except (RefusedError, TemporaryError) as error:
             sys.stderr.write(f"nas: {error}\n")
     if as_json:
         seconds, means = curve

@@ -32,7 +32,8 @@ def attach(
         The ids of the searches' runs that got them; a search that was never tracked has none.
 
     Raises:
-        TemporaryError: MLflow can't be reached or refused.
+        TemporaryError: MLflow can't be reached.
+        RefusedError: MLflow refuses.
     """
 
     def by_definition(one: Experiment) -> Record:

@@ -42,9 +42,10 @@ def log_comparison(
         How many runs were added.
 
     Raises:
-        TemporaryError: MLflow can't be reached or refused.
+        TemporaryError: MLflow can't be reached; the same command tries again.
+        RefusedError: MLflow refuses.
     """
-    with explained("the comparison is not in MLflow; the same command tries again"):
+    with explained("the comparison is not in MLflow", "the same command tries again"):
         connection = connect(workspace)
         experiment = connection.experiment(f"compare-{comparison.name}", comparison.about)
         added = 0
@@ -52,9 +53,8 @@ def log_comparison(
             made_of = _digest(compared, summary)
             if next(connection.runs(experiment, {TAG: made_of}), None) is not None:
                 continue
-            run = connection.client.create_run(
-                experiment, run_name=f"{summary.configuration} {summary.budget_seconds:g} s"
-            ).info.run_id
+            name = f"{summary.configuration} {summary.budget_seconds:g} s"
+            run = connection.create_run(experiment, name, {}).info.run_id
             parameters = {
                 **flattened(compared.configurations[summary.configuration].model_dump(), "controller."),
                 "budget_seconds": f"{summary.budget_seconds:g}",
@@ -64,7 +64,7 @@ def log_comparison(
             last = summary.budget_seconds == compared.budgets[-1]
             connection.log(run, _metrics(summary, curve if last else None), parameters)
             connection.client.log_artifact(run, str(picture))
-            connection.client.set_tag(run, TAG, made_of)  # the last, so that what is half there comes again
+            connection.set_tag(run, TAG, made_of)  # the last, so that what is half there comes again
             connection.client.set_terminated(run)
             added += 1
     return added
@@ -75,26 +75,19 @@ def _metrics(summary: Summary, curve: tuple[Array, Mapping[str, Mapping[str, Arr
     values = {
         "queries": summary.queries,
         "cpu_ms_per_query": summary.cpu_ms_per_query,
-        **{f"{_name(column)}/mean": value for column, value in summary.mean.items()},
-        **{f"{_name(column)}/std": value for column, value in summary.std.items()},
+        **{f"{column}/mean": value for column, value in summary.mean.items()},
+        **{f"{column}/std": value for column, value in summary.std.items()},
     }
     metrics: list[Metric] = [(name, value, now, 0) for name, value in values.items()]
     if curve is not None:
         seconds, means = curve
         metrics += [
-            (f"{_name(column)}/best_so_far", float(value), now, round(float(second)))
+            (f"{column}/best_so_far", float(value), now, round(float(second)))
             for column, own in means[summary.configuration].items()
             for second, value in zip(seconds, own, strict=True)
             if math.isfinite(value)
         ]
     return metrics
-
-
-def _name(column: str) -> str:
-    """A column's name in the letters that MLflow allows."""
-    return "".join(
-        sign if sign.isalnum() or sign in "_-. /" else "_" for sign in column.replace("%", "percent")
-    )
 
 
 def _digest(compared: Compared, summary: Summary) -> str:

@@ -12,8 +12,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import InputError, TemporaryError
-from nas.tracking.facts import LONGEST_DIGEST, Metric
+from nas.errors import InputError, NasError, RefusedError, TemporaryError
+from nas.loopback import bypass_proxies
+from nas.tracking import limits
+from nas.tracking.facts import Metric
 from nas.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,13 +58,12 @@ class Connection:
         """
         from mlflow.exceptions import MlflowException
 
+        name = limits.clipped_name(name)
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            tags = {"mlflow.experimentKind": "custom_model_development"}  # the page then opens on its runs
-            if about:
-                tags["mlflow.note.content"] = about
+            tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": about}
             try:
-                return str(self.client.create_experiment(name, self.artifacts, tags))
+                return str(self.client.create_experiment(name, self.artifacts, limits.tags(tags)))
             except MlflowException:  # another search of this experiment was faster
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
@@ -74,6 +75,19 @@ class Connection:
                 "or give this experiment another name"
             )
         return str(found.experiment_id)
+
+    def create_run(
+        self, experiment_id: str, name: str, tags: Mapping[str, str], start_seconds: float | None = None
+    ) -> Run:
+        """Begins a run; tags without a value are left out."""
+        begun = None if start_seconds is None else int(1000 * start_seconds)
+        return self.client.create_run(
+            experiment_id, begun, limits.tags(tags), limits.clipped_name(limits.clipped(name, limits.NAME))
+        )
+
+    def set_tag(self, run_id: str, key: str, value: str) -> None:
+        """Sets a tag of a run."""
+        self.client.set_tag(run_id, limits.name(key), limits.clipped(value, limits.TAG))
 
     def run(self, run_id: str) -> Run | None:
         """The run with this id; None if there is none, or no more."""
@@ -109,19 +123,32 @@ class Connection:
         """
         from mlflow import entities
 
-        cut = zip_longest(_cut(metrics, 900), _cut(tuple((parameters or {}).items()), 100), fillvalue=())
-        for some, named in cut:
-            self.client.log_batch(
-                run_id, [entities.Metric(*m) for m in some], [entities.Param(*p) for p in named]
-            )
+        called = limits.names(dict.fromkeys(metric[0] for metric in metrics))
+        measured = [entities.Metric(called[name], value, at, step) for name, value, at, step in metrics]
+        called = limits.names(parameters or {})
+        given = [
+            entities.Param(called[key], limits.clipped(value, limits.PARAMETER))
+            for key, value in (parameters or {}).items()
+        ]
+        for some, named in zip_longest(_cut(measured, 900), _cut(given, 100), fillvalue=()):
+            self.client.log_batch(run_id, some, named)
+
+    def log_new(self, run: Run, parameters: Mapping[str, str]) -> None:
+        """Logs the parameters that a run lacks; MLflow refuses another value for one that it has."""
+        called = limits.names(parameters)
+        new = {key: value for key, value in parameters.items() if called[key] not in run.data.params}
+        self.log(run.info.run_id, parameters=new)
 
     def log_data(self, run_id: str, name: str, digest: str) -> None:
         """Logs the prepared data set `name` as the run's input."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         source = json.dumps({"uri": f"data/prepared/{name}"})
-        data = Dataset(name, digest[:LONGEST_DIGEST], "local", source)
-        tags = [InputTag("mlflow.data.context", "training"), InputTag("nas.digest", digest)]
+        data = Dataset(limits.clipped_name(name) or "_", digest[: limits.DIGEST], "local", source)
+        tags = [
+            InputTag("mlflow.data.context", "training"),
+            InputTag("nas.digest", limits.clipped(digest, limits.INPUT_TAG)),
+        ]
         self.client.log_inputs(run_id, [DatasetInput(data, tags)])
 
 
@@ -142,6 +169,7 @@ def connect(workspace: Workspace, uri: str | None = None) -> Connection:
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or _SQLITE + str(workspace.tracking / "mlflow.db")
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    bypass_proxies()
     from mlflow import MlflowClient
 
     artifacts = None
@@ -166,20 +194,68 @@ def without_password(uri: str) -> str:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns MLflow's errors into one sentence.
+def explained(what: str, later: str = "") -> Iterator[None]:
+    """Turns the errors of MLflow, and of the libraries by which it reaches its store, into one sentence.
+
+    Args:
+        what: what is not done, as `the winner is not registered in MLflow`.
+        later: what to do when the store is back, as `try again later`.
 
     Raises:
-        TemporaryError: MLflow refused or could not be reached.
+        TemporaryError: the store could not be reached.
+        RefusedError: it was reached, and refused.
     """
     try:
         yield
     except Exception as error:
-        from mlflow.exceptions import MlflowException  # imported late: `connect` sets what it reads
-
-        if not isinstance(error, MlflowException):
+        if isinstance(error, NasError) or not _is_the_stores(error):
             raise
-        raise TemporaryError(f"{what}: {sentence(error)}") from error
+        if is_away(error):
+            advice = f"; {later}" if later else ""
+            raise TemporaryError(f"{what}: MLflow is away ({sentence(error)}){advice}") from error
+        raise RefusedError(f"{what}: MLflow refuses ({sentence(error)})") from error
+
+
+def _is_the_stores(error: BaseException) -> bool:
+    """Whether MLflow or what it stands on raised this, and not our own code."""
+    from mlflow.exceptions import MlflowException  # imported late: `connect` sets what it reads
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, MlflowException | SQLAlchemyError | OSError | ImportError)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the store could not be reached, or was too busy to answer; else it refused."""
+    from mlflow.exceptions import MlflowException, RestException
+    from requests import exceptions as requests
+    from sqlalchemy import exc as sqlalchemy
+
+    if isinstance(error, TemporaryError):
+        return True
+    if isinstance(error, sqlalchemy.OperationalError | sqlalchemy.InterfaceError):
+        of_a_file = "sqlite" in str(type(error.orig).__module__)
+        return "locked" in str(error.orig) or not of_a_file  # other faults of a file don't pass
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and _passes(error.response.status_code)
+    if isinstance(error, requests.InvalidURL | requests.MissingSchema | requests.InvalidSchema):
+        return False
+    if isinstance(
+        error, requests.RequestException | ConnectionError | TimeoutError | sqlalchemy.TimeoutError
+    ):
+        return True
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, MlflowException):
+        if cause is not None and isinstance(cause, requests.RequestException | sqlalchemy.SQLAlchemyError):
+            return is_away(cause)
+        code = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+        answered = isinstance(error, RestException) or "failed with error code" in str(error)
+        return _passes(code) and (code != 500 or answered)  # 500 is also MLflow's code for its own refusals
+    return False
+
+
+def _passes(status: int) -> bool:
+    """Whether an HTTP status says that the same request may succeed later."""
+    return status in (408, 429) or status >= 500
 
 
 def sentence(error: Exception) -> str:
@@ -189,8 +265,7 @@ def sentence(error: Exception) -> str:
     request, failed, _ = text.partition(" failed with exception ")
     if failed:  # urllib3 nests three errors in one line; the innermost says what happened
         text = f"{request} failed: {_origin(error)}"
-    text = without_password(text)
-    return text if len(text) <= 240 else text[:239] + "…"
+    return limits.clipped(without_password(text), 240)
 
 
 def _origin(error: BaseException) -> BaseException:

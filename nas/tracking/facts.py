@@ -1,4 +1,4 @@
-"""What of a record goes to MLflow, as plain values within MLflow's limits."""
+"""What of a record goes to MLflow, as plain values."""
 
 from __future__ import annotations
 
@@ -8,21 +8,12 @@ from typing import Any
 
 from nas.search.rows import Child, Round
 
-LONGEST_PARAMETER = 6000
-LONGEST_TAG = 8000
-LONGEST_DIGEST = 36
-"""MLflow's limits; its database refuses more."""
-
 Metric = tuple[str, float, int, int]
 """Name, value, milliseconds since the epoch, step."""
 
 
 def milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
-
-
-def clipped(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -37,8 +28,7 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{key}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value)
-            flat[f"{prefix}{key}"] = clipped(text, LONGEST_PARAMETER)
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
     return flat
 
 
@@ -60,8 +50,8 @@ def child_parameters(child: Child) -> dict[str, str]:
     """Parameters of a child's run."""
     proposal = child.proposal
     return {
-        "architecture": clipped(proposal.architecture.text(), LONGEST_PARAMETER),
-        "tokens": clipped(" ".join(map(str, proposal.tokens)), LONGEST_PARAMETER),
+        "architecture": proposal.architecture.text(),
+        "tokens": " ".join(map(str, proposal.tokens)),
         "depth": str(proposal.depth),
         "round": str(child.round),
         "seed": str(child.seed),
@@ -85,7 +75,7 @@ def child_tags(child: Child) -> dict[str, str]:
         "nas.same_as": "" if child.same_as is None else str(child.same_as),
         "nas.stopped_early": "yes" if result and result.stopped_early else "",
     }
-    return {key: clipped(value, LONGEST_TAG) for key, value in tags.items() if value}
+    return {key: value for key, value in tags.items() if value}
 
 
 def child_metrics(child: Child, score: float | None, score_name: str) -> list[Metric]:

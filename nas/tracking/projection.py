@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nas.errors import InputError
@@ -13,8 +14,8 @@ from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Child
-from nas.tracking import facts
-from nas.tracking.connection import Connection
+from nas.tracking import facts, limits
+from nas.tracking.connection import Connection, sentence
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -102,6 +103,13 @@ class Projection:
         Args:
             stop: asked between two children; true: leave the rest for the next time.
         """
+        try:
+            return self._catch_up(stop)
+        except Exception as error:
+            self._fail(self.run_id, error)
+            raise
+
+    def _catch_up(self, stop: Callable[[], bool]) -> int:
         added, best = 0, math.inf if not self._leaders else -math.inf
         while not stop() and (missing := self._record.unprojected_children(self._target, BATCH)):
             added += self._add(missing, stop)
@@ -120,7 +128,7 @@ class Projection:
             message: why it failed.
         """
         if message:
-            self._client.set_tag(self.run_id, "nas.message", facts.clipped(message, facts.LONGEST_TAG))
+            self._to.set_tag(self.run_id, "nas.message", message)
         self._client.set_terminated(self.run_id, status)
 
     # --- the parent -------------------------------------------------------------------------------
@@ -135,8 +143,17 @@ class Projection:
         run_id = parent.info.run_id
         if parent.info.status != "RUNNING":
             self._client.update_run(run_id, "RUNNING")
-        definition = self._record.definition
-        self._to.log(run_id, parameters=facts.flattened(definition))
+        try:
+            self._describe(parent)
+        except Exception as error:
+            self._fail(run_id, error)
+            raise
+        self._record.set_projected(self._target, {PARENT: run_id})
+        return parent
+
+    def _describe(self, parent: Run) -> None:
+        run_id, definition = parent.info.run_id, self._record.definition
+        self._to.log_new(parent, facts.flattened(definition))
         self._client.log_dict(
             run_id,
             {
@@ -147,8 +164,12 @@ class Projection:
             "experiment.json",
         )
         self._to.log_data(run_id, self._data["name"], self._data["digest"])
-        self._record.set_projected(self._target, {PARENT: run_id})
-        return parent
+
+    def _fail(self, run_id: str, error: Exception) -> None:
+        """Ends the run whatever happened: nobody is to take it for one that goes on."""
+        with suppress(Exception):  # the store may be away, and the first error says so
+            self._to.set_tag(run_id, "nas.message", sentence(error))
+            self._client.set_terminated(run_id, "FAILED")
 
     def _create_parent(self) -> Run:
         rounds = self._record.rounds()
@@ -160,12 +181,8 @@ class Projection:
             "mlflow.note.content": self._experiment.about,
             "mlflow.loggedArtifacts": json.dumps([{"path": _LEADERBOARD, "type": "table"}]),
         }
-        return self._client.create_run(
-            self._experiment_id,
-            start_time=facts.milliseconds(created),
-            tags={key: facts.clipped(value, facts.LONGEST_TAG) for key, value in tags.items() if value},
-            run_name=f"{self._role} · seed {self._experiment.seed} · {self._fingerprint[:6]}",
-        )
+        name = f"{self._role} · seed {self._experiment.seed} · {self._fingerprint[:6]}"
+        return self._to.create_run(self._experiment_id, name, tags, created)
 
     def _look_up(self) -> dict[int, str]:
         """Runs of children that stand in MLflow, whether or not they are complete and noted."""
@@ -191,14 +208,18 @@ class Projection:
 
     def _add_child(self, child: Child) -> str:
         form = json.dumps(child.proposal.architecture.to_json())
-        short = len(form) <= facts.LONGEST_TAG  # an artifact for each child would cost a fifth more time
+        short = len(form) <= limits.TAG  # an artifact for each child would cost a fifth more time
         run_id = self._unsure.get(child.number) or self._create_child(child, form if short else "")
         child = self._judged(child)
         metrics = facts.child_metrics(child, self._score(child), self._score_name)
-        self._to.log(run_id, metrics, facts.child_parameters(child))
-        self._to.log_data(run_id, self._data["name"], self._data["digest"])
-        if not short:
-            self._client.log_text(run_id, form, "architecture.json")
+        try:
+            self._to.log(run_id, metrics, facts.child_parameters(child))
+            self._to.log_data(run_id, self._data["name"], self._data["digest"])
+            if not short:
+                self._client.log_text(run_id, form, "architecture.json")
+        except Exception as error:
+            self._fail(run_id, error)
+            raise
         ok = child.result is not None and child.result.ok
         ended = facts.milliseconds(child.finished_at or child.started_at or 0.0)
         self._client.set_terminated(run_id, "FINISHED" if ok else "FAILED", ended)
@@ -212,13 +233,9 @@ class Projection:
             "nas.architecture": form,
             "mlflow.parentRunId": self.run_id,
         }
-        run = self._client.create_run(
-            self._experiment_id,
-            start_time=facts.milliseconds(child.started_at or child.finished_at or 0.0),
-            tags={key: value for key, value in tags.items() if value},
-            run_name=f"{self._child_role} {child.number} · round {child.round}",
-        )
-        return str(run.info.run_id)
+        name = f"{self._child_role} {child.number} · round {child.round}"
+        begun = child.started_at or child.finished_at or 0.0
+        return str(self._to.create_run(self._experiment_id, name, tags, begun).info.run_id)
 
     def _add_rounds(self) -> None:
         rounds = self._record.unprojected_rounds(self._target)

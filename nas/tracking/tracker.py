@@ -14,7 +14,7 @@ from nas.experiment import Experiment
 from nas.search.record import Record
 from nas.search.search import Event, Search
 from nas.tracking import attached, winner
-from nas.tracking.connection import Connection, connect, explained, sentence
+from nas.tracking.connection import Connection, connect, explained, is_away, sentence
 from nas.tracking.projection import Projection
 from nas.workspace import Workspace
 
@@ -58,10 +58,11 @@ class Tracker:
             The number of children that were added.
 
         Raises:
-            TemporaryError: MLflow can't be reached or refused; calling it again goes on.
+            TemporaryError: MLflow can't be reached; calling it again goes on.
+            RefusedError: MLflow refuses; the run ends as `FAILED` and says why.
             InputError: the record is open for reading only, or the MLflow experiment was deleted.
         """
-        with explained("the record is not all in MLflow yet; try again later"):
+        with explained("the record is not all in MLflow yet", "try again later"):
             projection = Projection(self._connect(), record, experiment)
             added = projection.catch_up()
             projection.close("KILLED" if record.open_round() else "FINISHED")
@@ -109,10 +110,11 @@ class Tracker:
             The model's address in MLflow, e.g. `models:/nasflow-digits-conv/3`.
 
         Raises:
-            TemporaryError: MLflow can't be reached or refused.
+            TemporaryError: MLflow can't be reached.
+            RefusedError: MLflow refuses.
             InputError: the folder holds no winner.
         """
-        with explained("the winner is not registered in MLflow; try again later"):
+        with explained("the winner is not registered in MLflow", "try again later"):
             return winner.register(self._connect(), folder, experiment, data, measured)
 
     def attach(self, record: Record, files: Sequence[Path], drawings: Mapping[int, Path]) -> str:
@@ -129,9 +131,10 @@ class Tracker:
             The id of the search's run; empty if the search does not stand in this store.
 
         Raises:
-            TemporaryError: MLflow can't be reached or refused.
+            TemporaryError: MLflow can't be reached.
+            RefusedError: MLflow refuses.
         """
-        with explained("the report is not in MLflow; try again later"):
+        with explained("the report is not in MLflow", "try again later"):
             return attached.attach(self._connect(), record, files, drawings)
 
     def _connect(self) -> Connection:
@@ -190,7 +193,8 @@ class _Follower:
         except Exception as error:  # whatever is wrong with MLflow, the search must not suffer
             self._projection = None
             if not self._late.is_set():
-                self._warn(f"MLflow is away ({sentence(error)})")
+                what = "is away" if is_away(error) else "refuses"
+                self._warn(f"MLflow {what} ({sentence(error)})")
             return False
 
     def _warn(self, what: str) -> None:

@@ -34,18 +34,17 @@ def register(
     name = f"nasflow-{experiment.name}"
     experiment_id = to.experiment(experiment.name, experiment.about)
     same = {"nas.role": "winner", "nas.model_digest": digest}
-    run = next(to.runs(experiment_id, same), None) or to.client.create_run(
-        experiment_id,
-        tags={**same, **_tags(story), "nas.data": f"{data.name}@{data.digest}"},
-        run_name=f"winner · {digest[:6]}",
+    tags = {**same, **_tags(story), "nas.data": f"{data.name}@{data.digest}"}
+    run = next(to.runs(experiment_id, same), None) or to.create_run(
+        experiment_id, f"winner · {digest[:6]}", tags
     )
     run_id = run.info.run_id
-    won = story.get("winner", {})
-    parameters, there = facts.flattened(won), run.data.params
-    to.log(run_id, _metrics(measured), {k: v for k, v in parameters.items() if k not in there})
+    parameters, there = facts.flattened(story.get("winner", {})), run.data.params
+    to.log(run_id, _metrics(measured))
+    to.log_new(run, parameters)
     for key, value in parameters.items():
         if there.get(key, value) != value:  # MLflow changes no parameter: what is true now stands beside it
-            to.client.set_tag(run_id, f"nas.winner.{key}", facts.clipped(value, facts.LONGEST_TAG))
+            to.set_tag(run_id, f"nas.winner.{key}", value)
     to.log_data(run_id, data.name, data.digest)
     to.client.log_artifact(run_id, str(final))
     to.client.log_dict(run_id, dict(measured), "evaluation.json")
@@ -93,7 +92,7 @@ def _register_model(
 def _tags(story: Mapping[str, Any]) -> dict[str, str]:
     """The single values of `final.json` (fingerprint, git commit, …) as tags."""
     single = {key: value for key, value in story.items() if isinstance(value, str | int | float)}
-    return {f"nas.{key}": facts.clipped(str(value), facts.LONGEST_TAG) for key, value in single.items()}
+    return {f"nas.{key}": str(value) for key, value in single.items()}
 
 
 def _metrics(measured: Mapping[str, Any]) -> list[facts.Metric]:

@@ -7,15 +7,17 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from nas.errors import InputError, TemporaryError
+from nas.errors import InputError, RefusedError, TemporaryError
 from nas.tracking.connection import connect, explained, sentence, without_password
 from nas.tracking.facts import flattened
 from nas.workspace import Workspace
+from tests.servers import answering
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,11 +103,85 @@ def test_errors_that_are_not_mlflows_pass_unchanged() -> None:
         raise InputError("mine")
 
 
-def test_long_parameters_are_clipped_to_mlflows_limit() -> None:
-    text = flattened({"a": {"b": list(range(5000))}})["a.b"]
-    assert len(text) == 6000
-    assert text.endswith("…")
+def test_parameters_keep_what_is_no_text_as_json() -> None:
     assert json.loads(flattened({"a": [1, "x"]})["a"]) == [1, "x"]
+
+
+def test_whatever_names_and_values_there_are_mlflow_takes_them(workspace: Workspace) -> None:
+    connection = connect(workspace)
+    odd = {
+        "evaluator.report.test %": "65.9",
+        "Prüfung (µ) [1]": "1",
+        "../../up": "2",
+        "a//b/./c": "3",
+        "": "empty",
+        "x" * 300: "long",
+        "x" * 299 + "y": "also long",
+        "a%": "a sign",
+        "apercent": "a word",
+        "long value": "v" * 9000,
+        "lone \ud800": "\ud800\x00",
+    }
+    run = connection.create_run(connection.experiment("x" * 600), "n" * 600, odd)
+    identity = run.info.run_id
+    metrics = [(name, 1.0, 0, 0) for name in odd] + [("nan", float("nan"), 0, 0), ("∞", float("inf"), 0, 0)]
+    connection.log(identity, metrics, odd)
+    connection.log_data(identity, "d" * 600, "e" * 600)
+    connection.set_tag(identity, "50 %", "t" * 9000)
+    logged = connection.client.get_run(identity).data
+    assert len(logged.params) == len(odd)
+    assert len(logged.metrics) == len(odd) + 2
+    assert logged.params["evaluator.report.test percent"] == "65.9"
+    assert logged.params["apercent"] == "a word"
+    assert len(logged.params["long value"]) == 6000
+    assert logged.params["long value"].endswith("…")
+
+
+def test_a_value_that_changed_since_does_not_refuse_the_rest(workspace: Workspace) -> None:
+    connection = connect(workspace)
+    run = connection.create_run(connection.experiment("x"), "one", {})
+    connection.log_new(run, {"50 %": "1"})
+    again = connection.client.get_run(run.info.run_id)
+    connection.log_new(again, {"50 %": "2", "other": "3"})
+    logged = connection.client.get_run(run.info.run_id).data.params
+    assert logged == {"50 percent": "1", "other": "3"}
+
+
+def test_a_refusal_is_not_called_away(workspace: Workspace, tmp_path: Path) -> None:
+    connection = connect(workspace)
+    with pytest.raises(RefusedError, match=r"^not done: MLflow refuses .*Invalid value"), told():
+        connection.client.log_param(
+            connection.create_run(connection.experiment("x"), "a", {}).info.run_id, "%", 1
+        )
+    with pytest.raises(RefusedError, match="maintenance mode"), told():
+        connect(workspace, str(tmp_path / "files")).experiment("x")
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"no database" * 100)
+    with pytest.raises(RefusedError, match="not a database"), told():
+        connect(workspace, f"sqlite:///{damaged}").experiment("x")
+    with pytest.raises(RefusedError, match="nosuchdatabase"), told():
+        connect(workspace, "nosuchdatabase://127.0.0.1/x").experiment("x")
+
+
+def told() -> AbstractContextManager[None]:
+    return explained("not done", "later")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        *((code, TemporaryError) for code in (500, 503, 429)),
+        *((code, RefusedError) for code in (400, 401, 403, 404)),
+    ],
+)
+def test_a_server_that_fails_is_away_and_one_that_forbids_refuses(
+    workspace: Workspace, status: int, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with answering(status) as address, pytest.raises(error, match=f"{status}|error responses"), told():
+        connect(workspace, address).experiment("x")
 
 
 def test_python_finds_the_library_from_the_root_of_the_project() -> None:

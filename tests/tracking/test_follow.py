@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from nas.controllers.controller import Controller, Told
+from nas.errors import RefusedError
 from nas.evaluation import ChildResult, Evaluator, Job, Proposal
 from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.search import Search
 from nas.tracking import Tracker, tracker
 from nas.tracking.connection import Connection
+from nas.tracking.projection import Projection
 from nas.workspace import Workspace
 from tests.tracking.making import proposals, runs, trained
 
@@ -221,6 +224,33 @@ def test_a_request_that_fails_between_a_run_and_its_contents_doubles_nothing(
     assert sorted(int(run.data.tags["nas.child"]) for run in children) == list(range(8))
     assert {run.info.status for run in children} == {"FINISHED"}
     assert all(run.data.metrics["proxy_score"] == 0.5 for run in children)
+
+
+def test_a_refusal_is_told_as_one_and_leaves_no_run_running(
+    workspace: Workspace,
+    experiment: Experiment,
+    record: Record,
+    warnings: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("Invalid name", error_code=INVALID_PARAMETER_VALUE)
+
+    search(record, experiment).advance(Budget(children=8))
+    for step in ("_add_child", "_describe"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Projection, step, refuse)
+            with pytest.raises(RefusedError, match=r"MLflow refuses .*Invalid name"):
+                Tracker(workspace).sync(record, experiment)
+            (run,) = runs(workspace, "search")
+            assert run.info.status == "FAILED"
+            assert "Invalid name" in run.data.tags["nas.message"]
+            with Tracker(workspace).follow(search(record, experiment)):
+                pass
+        assert runs(workspace, "search")[0].info.status == "FAILED"
+    assert all("MLflow refuses" in warning for warning in warnings())
+    assert Tracker(workspace).sync(record, experiment) == 8
+    assert runs(workspace, "search")[0].info.status == "FINISHED"
 
 
 def test_what_was_missed_is_replayed_by_sync(
