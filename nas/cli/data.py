@@ -17,7 +17,6 @@ from nas.experiment import Data
 from nas.plugins import BUILT_IN, find
 from nas.workspace import Workspace
 
-
 _NEEDED = " (needed)"
 
 

@@ -66,8 +66,7 @@ class ChildPool(Evaluator):
         self._logs = logs
         self._trainer = trainer
         self._slots = slots(experiment.workers)
-        if trainer == TRAINER:
-            check_backend()
+        self.check(trainer)
         preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
         self._pool = ProcessPool(  # twice the slots: a fresh process waits ready for each slot's next child
             max_workers=2 * len(self._slots), max_tasks=1, context=process.fresh_processes(preload)
@@ -86,6 +85,12 @@ class ChildPool(Evaluator):
         ]
         for server in self._servers:
             server.start()
+
+    @staticmethod
+    def check(trainer: str = TRAINER, **_: Any) -> None:
+        """Raises InputError if Keras' backend can't be used; asked before a search begins its record."""
+        if trainer == TRAINER:
+            check_backend()
 
     @property
     def slots(self) -> int:
