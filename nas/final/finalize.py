@@ -20,7 +20,7 @@ from nas.experiment import Experiment, fingerprint
 from nas.final.apart import run_apart
 from nas.final.finalists import Entry, entries, final_experiment, finalists
 from nas.search.folders import replaced, write_json
-from nas.search.opening import open_search, read_record
+from nas.search.opening import check_evaluator, open_search, read_record
 from nas.search.record import Record
 from nas.search.rows import Child
 from nas.search.search import Listener, RewardRule, Search
@@ -103,6 +103,7 @@ def finalize(
         InputError: the search was never begun.
         TemporaryError: too little disk space.
     """
+    check_evaluator(experiment)
     with ExitStack() as opened:
         records = [
             opened.enter_context(read_record(experiment.with_seed(seed), workspace))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nas import datasets
+from nas import datasets, plugins
 from nas.controllers.controller import Controller
 from nas.errors import InputError
 from nas.evaluation import Evaluator
@@ -41,6 +41,7 @@ def open_search(
         RecordLockedError: another process is working on this search.
         InputError: an option of a part is not allowed, or the parts don't fit together.
     """
+    check_evaluator(experiment)
     data = datasets.prepare(experiment.data, workspace)
     definition = experiment.definition(data.digest, **platform(experiment.workers))
     path = workspace.record(fingerprint(definition))
@@ -68,6 +69,17 @@ def open_search(
     commit = git_commit(workspace.root)
     folder = str((path.parent / "children").relative_to(workspace.root)) if keep_files else ""
     return Search(experiment, record, controller, evaluator, reward, listeners, folder, commit)
+
+
+def check_evaluator(experiment: Experiment) -> None:
+    """Asks the evaluator, if it has a `check`, whether it can work here at all; nothing is begun by that.
+
+    Raises:
+        InputError: it can't; the message says what to do.
+    """
+    check = getattr(plugins.find("evaluator", experiment.evaluator.name), "check", None)
+    if check is not None:
+        check(**experiment.evaluator.options)
 
 
 def record_path(experiment: Experiment, workspace: Workspace) -> Path:

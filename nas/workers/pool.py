@@ -64,8 +64,7 @@ class ChildPool(Evaluator):
         self._logs = logs
         self._trainer = trainer
         self._slots = slots(experiment.workers)
-        if trainer == TRAINER:
-            check_backend()
+        self.check(trainer)
         self._preload = PRELOAD if trainer == TRAINER else (trainer.partition(":")[0],)
         self._ready: Future[str] = Future()
         self._queue: deque[tuple[Job, Future[ChildResult], Callable[[str], None] | None]] = deque()
@@ -82,6 +81,12 @@ class ChildPool(Evaluator):
         self._servers.append(threading.Thread(target=self._try_device, daemon=True, name="warm-up"))
         for server in self._servers:
             server.start()
+
+    @staticmethod
+    def check(trainer: str = TRAINER, **_: Any) -> None:
+        """Raises InputError if Keras' backend can't be used; asked before a search begins its record."""
+        if trainer == TRAINER:
+            check_backend()
 
     @property
     def slots(self) -> int:

@@ -10,9 +10,13 @@ import pytest
 from nas.errors import InputError
 from nas.experiment import Workers
 from nas.final import apart
+from nas.final.finalize import finalize
+from nas.search.opening import open_search
 from nas.workers import backend
 from nas.workers import pool as room
 from nas.workers.slots import platform
+from nas.workspace import Workspace
+from tests.making import tiny_experiment
 from tests.workers.test_pool import pool
 
 
@@ -100,3 +104,14 @@ def test_children_of_keras_are_not_begun_with_a_backend_that_is_missing_and_othe
     monkeypatch.setattr(room, "TRAINER", "tests.fakes:train_by_tokens")
     with pytest.raises(InputError, match="backend 'torch'"), pool(tmp_path, "train_by_tokens"):
         pass
+
+
+def test_no_record_is_begun_and_none_is_missed_where_the_backend_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, workspace = tiny_experiment(tmp_path, evaluator={"name": "train"}), Workspace(tmp_path)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    for begin in (open_search, finalize):
+        with pytest.raises(InputError, match="backend 'torch'"):
+            begin(experiment, workspace)
+    assert not workspace.state.exists()
