@@ -324,13 +324,13 @@ def _npz_arrays(file: Path) -> tuple[dict[str, np.ndarray], dict[str, tuple[str,
                 used = [name for pair in keys.values() for name in pair]
                 check_expansion(file, sum(_npz_bytes(arrays, name) for name in used))
                 return {name: arrays[name] for name in used}, keys
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
         raise DataError(f"{file} can't be read as an npz file of plain arrays: {error}") from error
 
 
 def _npz_bytes(arrays: Any, name: str) -> int:
     """The memory that an array of an npz file takes: the archive says it, and so does the array."""
-    info = next(info for info in arrays.zip.infolist() if info.filename in (name, f"{name}.npy"))
+    info = arrays.zip.getinfo(name if name in arrays.zip.namelist() else f"{name}.npy")
     with arrays.zip.open(info) as member:
         version = np.lib.format.read_magic(member)
         read = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -13,9 +14,13 @@ from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.spaces import Architecture, Space, Tokens, parse_architecture
 
+logger = logging.getLogger("nas")
+
 
 def check_parts(experiment: Experiment, data: Prepared, controller: Controller) -> None:
     """Computes the size of networks that the experiment would train, which takes all of its parts.
+
+    What fits, but not as a user may expect, is logged as a warning.
 
     These are the first network of the space, or the whole list of a controller that has one, by the search's
     recipe, and the hand-made baseline by that of the finals.
@@ -28,11 +33,14 @@ def check_parts(experiment: Experiment, data: Prepared, controller: Controller) 
         return
     listed = controller.architectures if isinstance(controller, ListController) else ()
     parts = f"space '{experiment.space.name}', recipe '{experiment.recipe.name}'"
-    _check(parts, experiment.built_recipe(), listed or [first_architecture(experiment.built_space)], data)
+    own, final = experiment.built_recipe(), experiment.built_recipe(experiment.final.recipe)
+    _check(parts, own, listed or [first_architecture(experiment.built_space)], data)
     if experiment.final.baseline:
-        recipe = experiment.built_recipe(experiment.final.recipe)
         baseline = f"final.baseline '{experiment.final.baseline}', recipe '{experiment.recipe.name}'"
-        _check(baseline, recipe, [parse_architecture(experiment.final.baseline)], data)
+        _check(baseline, final, [parse_architecture(experiment.final.baseline)], data)
+    for warning in dict.fromkeys((own.warning(data), final.warning(data))):
+        if warning:
+            logger.warning("%s", warning)
 
 
 def _check(parts: str, recipe: Any, architectures: Iterable[Architecture], data: Prepared) -> None:

@@ -12,6 +12,7 @@ export is compared with the Keras model on real images before it counts.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,10 @@ TOLERANCE = 1e-3
 IMAGES = 64
 """Validation images that exports are compared on."""
 
+CLASSES = "classes.json"
+"""The class names as a JSON list, in the order of the probabilities; also in the SavedModel's folder
+`assets.extra`, where TensorFlow keeps what belongs to a model and loads nothing from."""
+
 
 def export(model: str, data: str, folder: str) -> dict[str, Any]:
     """Writes a served model in all formats, in a fresh process.
@@ -38,19 +43,18 @@ def export(model: str, data: str, folder: str) -> dict[str, Any]:
     Args:
         model: path of `model.keras`.
         data: folder of the prepared data.
-        folder: where `saved_model` and `model.onnx` are put.
+        folder: where `saved_model`, `model.onnx` and `classes.json` are put.
 
     Returns:
-        JSON: the name of what was written for `keras`, `saved_model` and `onnx`, None for an ONNX
-        file that could not be made, and then the reason as `onnx_missing`.
+        JSON: the name of what was written for `keras`, `saved_model`, `onnx` and `classes`, None for an
+        ONNX file that could not be made, and then the reason as `onnx_missing`.
 
     Raises:
         SearchError: the SavedModel does not predict what the Keras model predicts.
     """
     target = Path(folder)
-    images = np.array(
-        datasets.load(Path(data), datasets.PreparedImages).split("validation")[0][:IMAGES], "float32"
-    )
+    prepared = datasets.load(Path(data), datasets.PreparedImages)
+    images = np.array(prepared.split("validation")[0][:IMAGES], "float32")
     network = keras.models.load_model(model, compile=False)
     expected = network.predict(images, verbose=0)
     saved_model(network, target / "saved_model")
@@ -60,12 +64,18 @@ def export(model: str, data: str, folder: str) -> dict[str, Any]:
             f"the exported SavedModel predicts otherwise than the Keras model: probabilities differ by up "
             f"to {difference:.3g} (at most {TOLERANCE:g} is rounding)"
         )
+    for place in (target, target / "saved_model" / "assets.extra"):
+        place.mkdir(exist_ok=True)
+        (place / CLASSES).write_text(
+            json.dumps(list(prepared.classes), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
     missing = onnx(target / "saved_model", target / "model.onnx", images, expected)
     return {
         "keras": Path(model).name,
         "saved_model": "saved_model",
         "onnx": None if missing else "model.onnx",
         "onnx_missing": missing,
+        "classes": CLASSES,
     }
 
 

@@ -12,7 +12,7 @@ from nas.spaces import Architecture, Cost
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from nas.datasets import Prepared
+    from nas.datasets import Prepared, PreparedImages
 
 SCHEDULES = ("step", "cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -50,7 +50,8 @@ class ImageRecipe(Recipe):
             `cosine` falls from `learning_rate` towards 0 by half a cosine; `constant` stays. It
             changes between epochs.
         decay_at: fractions of `epochs`, rising, each between 0 and 1.
-        upsample: size to which images are enlarged, a number or [height, width]; 0 or None: off.
+        upsample: size to which images are enlarged, a number or [height, width]; 0 or None: off. Larger
+            images are shrunk to it, which is said when a search begins.
         crop: size of the random window, a number or [height, width]; None: off.
         flip: mirror left to right, half of the images at random.
         batch_norm_momentum: of the moving averages that evaluation uses. Keras' own 0.99 is too
@@ -166,16 +167,31 @@ class ImageRecipe(Recipe):
         """Height and width of the images after `upsample`."""
         return _pair(self.upsample) if self.upsample else (image_shape[0], image_shape[1])
 
+    def warning(self, data: Prepared) -> str:
+        height, width, _ = _images(data).image_shape
+        scaled = self.scaled_size((height, width))
+        if scaled[0] >= height and scaled[1] >= width:
+            return ""
+        return (
+            f"the images of '{data.name}' are {height}×{width} (height × width) and are shrunk to "
+            f"{scaled[0]}×{scaled[1]}, as recipe.upsample says: give at least the images' own size, or "
+            "null to leave them as they are"
+        )
+
     def shapes(self, architecture: Architecture, data: Prepared) -> tuple[tuple[int, ...], int]:
         """`(height, width, channels)` of the images that the network gets, and the number of classes."""
-        from nas.datasets import PreparedImages
-
-        if not isinstance(data, PreparedImages):
-            raise InputError(f"the recipe 'image' needs a data set of images; {data.name} holds {data.kind}")
-        return self.input_shape(data.image_shape), len(data.classes)
+        return self.input_shape(_images(data).image_shape), len(_images(data).classes)
 
     def cost(self, architecture: Architecture, data: Prepared) -> Cost:
         return architecture.cost(*self.shapes(architecture, data))
+
+
+def _images(data: Prepared) -> PreparedImages:
+    from nas.datasets import PreparedImages
+
+    if not isinstance(data, PreparedImages):
+        raise InputError(f"the recipe 'image' needs a data set of images; {data.name} holds {data.kind}")
+    return data
 
 
 def _size(name: str, value: Any) -> Size:

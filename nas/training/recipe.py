@@ -57,6 +57,10 @@ class Recipe(ABC):
     def cost(self, architecture: Architecture, data: Prepared) -> Cost:
         """The size of the whole network that is trained for `architecture` on `data`."""
 
+    def warning(self, data: Prepared) -> str:
+        """What the user may not expect when this trains on `data`, in a sentence; empty: nothing."""
+        return ""
+
     def hopeless(self, values: Sequence[float], elders: Sequence[float]) -> bool:
         """Whether a child is stopped now: its best value so far is strictly worse than its elders' median.
 

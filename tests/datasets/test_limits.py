@@ -94,6 +94,22 @@ def test_an_array_whose_own_header_claims_more_than_the_archive_is_refused(tmp_p
         prepare(NPZ, Workspace(tmp_path))
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.usefixtures("small")
+def test_of_two_members_with_one_name_that_counts_which_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "mine.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in (
+            ("images", np.zeros((20, 4, 4), np.uint8)),
+            ("images", np.zeros((2000, 32, 32), np.uint8)),
+            ("labels", np.arange(2000) % 2),
+        ):
+            with io.BytesIO() as file:
+                np.save(file, array)
+                archive.writestr(f"{name}.npy", file.getvalue())
+    with pytest.raises(DataError, match=r"would expand to|both name"):
+        prepare(NPZ, Workspace(tmp_path))
+
+
 def test_the_user_can_raise_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.RandomState(0).randint(0, 256, (2000, 32, 32)).astype(np.uint8)
     np.savez_compressed(tmp_path / "mine.npz", images=images, labels=np.arange(2000) % 2)

@@ -106,6 +106,12 @@ def test_the_saved_model_predicts_the_same(elsewhere: dict[str, Any]) -> None:
     assert elsewhere["saved_model"] < 1e-3
 
 
+def test_the_exports_say_which_class_is_which(root: Path) -> None:
+    models = Workspace(root).models("tiny")
+    for file in (models / "classes.json", models / "saved_model" / "assets.extra" / "classes.json"):
+        assert json.loads(file.read_text(encoding="utf-8")) == list("0123456789")
+
+
 def test_the_onnx_file_predicts_the_same(root: Path, elsewhere: dict[str, Any]) -> None:
     if any(importlib.util.find_spec(name) is None for name in ("tf2onnx", "onnxruntime")):
         pytest.skip("tf2onnx and onnxruntime are not installed (the extra 'onnx')")

@@ -56,6 +56,32 @@ def test_parts_that_do_not_fit_are_named_before_anything_begins(
     assert not list(workspace.state.glob("*")), "no record is left behind"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "final", "told"),
+    [
+        ({"upsample": 6}, {}, ["8×8 (height × width) and are shrunk to 6×6"]),
+        ({"upsample": [16, 6]}, {}, ["shrunk to 16×6"]),
+        ({"upsample": 6}, {"upsample": 7}, ["shrunk to 6×6", "shrunk to 7×7"]),
+        ({"upsample": None}, {"upsample": 4}, ["shrunk to 4×4"]),
+        ({"upsample": 8}, {}, []),
+        ({"upsample": 0}, {}, []),
+    ],
+)
+def test_data_larger_than_they_are_trained_on_are_told(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    recipe: dict[str, Any],
+    final: dict[str, Any],
+    told: list[str],
+) -> None:
+    parts = {**TINY, "recipe": {**TINY["recipe"], "crop": None, **recipe}, "final": {"recipe": final}}
+    with open_search(experiment(tmp_path, parts), Workspace(tmp_path)):
+        pass
+    assert len([line for line in caplog.messages if "shrunk" in line]) == len(told)
+    for words in told:
+        assert words in caplog.text
+
+
 def test_a_list_may_name_networks_outside_the_space(tmp_path: Path) -> None:
     listed = {**TEXT, "controller": {"name": "list", "entries": [ZOPH, {"architecture": "rnn:gru"}]}}
     with open_search(experiment(tmp_path, listed), Workspace(tmp_path)) as search:
