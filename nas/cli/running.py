@@ -135,7 +135,7 @@ def track(experiment: Name) -> None:
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
-    from nas.final.touches import read_evaluation
+    from nas.final.touches import is_of_winner, read_evaluation
     from nas.tracking import Tracker
 
     workspace = Workspace.here()
@@ -148,6 +148,10 @@ def track(experiment: Name) -> None:
         typer.echo(f"{name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
     if (result := read_evaluation(evaluation, workspace)) is not None:
+        path = workspace.models(loaded.name) / "final.json"
+        if path.is_file() and not is_of_winner(result, json.loads(path.read_text(encoding="utf-8"))):
+            typer.echo(f"winner: another one was chosen since the test; nas evaluate {loaded.name} tests it")
+            return
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
 
 

@@ -68,6 +68,15 @@ def tested(final: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_of_winner(evaluation: Mapping[str, Any], final: Mapping[str, Any]) -> bool:
+    """Whether an `evaluation.json` tells of the winner in `final.json`, not of one that was chosen before."""
+    then = evaluation.get("tested")
+    if not then or "fingerprint" not in final:
+        return True  # of a version that didn't say
+    now = f"{final['fingerprint']}/{final['winner']['number']}"
+    return bool(then["final"] == now or then["winner"] == final["winner"]["sha256"])
+
+
 def known(record: Record, final: Mapping[str, Any], evaluation: Path) -> Touches:
     """What the record of the finals and an earlier `evaluation.json` know of this winner's tests.
 

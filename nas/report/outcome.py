@@ -63,7 +63,15 @@ def result(subject: Subject) -> list[str]:
             return []
         return [element("p", f"No winner yet: nas finalize {name} retrains the best.")]
     if evaluation is None:
-        return [element("p", f"Not tested yet: nas evaluate {name} tests the winner.")]
+        found = [element("p", f"Not tested yet: nas evaluate {name} tests the winner.")]
+        if subject.earlier is not None:
+            test = subject.earlier["test"]
+            text = (
+                f"An earlier winner, {subject.earlier['architecture']}, had the test "
+                f"{test['metric'].replace('_', ' ')} {with_interval(test['winner'], test['metric'])}."
+            )
+            found.append(element("p", text, "note"))
+        return found
     test = evaluation["test"]
     metric = test["metric"].replace("_", " ")
     rows = [("winner", final["winner"], test["winner"])]

@@ -12,7 +12,7 @@ from typing import Any
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
-from nas.final.touches import read_evaluation
+from nas.final.touches import is_of_winner, read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
@@ -74,6 +74,7 @@ class Subject:
         alone: why nothing stands beside it although it names one; empty: nothing is missing.
         final: what `final.json` holds; None: there are no finals.
         evaluation: what `evaluation.json` holds; None: the winner was not tested.
+        earlier: an `evaluation.json` of another winner, chosen before this one; None: there is none.
         sizes: shape of one input and number of outputs; None: the data set is not here to tell.
     """
 
@@ -85,6 +86,7 @@ class Subject:
     final: Mapping[str, Any] | None
     evaluation: Mapping[str, Any] | None
     sizes: tuple[tuple[int, ...], int] | None
+    earlier: Mapping[str, Any] | None = None
 
     @cached_property
     def rule(self) -> RewardRule:
@@ -139,6 +141,9 @@ def gather(
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
     final = _json(models / "final.json")
     evaluation = read_evaluation(reports / "evaluation" / "evaluation.json", workspace) if final else None
+    earlier = None
+    if evaluation is not None and final is not None and not is_of_winner(evaluation, final):
+        evaluation, earlier = None, evaluation
     searches, missing = _searches(experiment, find)
     beside, alone = None, ""
     if experiment.beside:
@@ -149,7 +154,7 @@ def gather(
         except InputError as error:
             alone = str(error)
     sizes = _sizes(experiment, workspace, searches)
-    return Subject(experiment, searches, missing, beside, alone, final, evaluation, sizes)
+    return Subject(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
 
 
 def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:

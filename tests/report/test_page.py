@@ -108,6 +108,21 @@ def test_the_page_shows_result_search_finals_cost_and_how_to_repeat_it(
     assert "nas evaluate tiny" in text
 
 
+def test_the_test_of_an_earlier_winner_is_not_shown_as_that_of_the_present_one(
+    finished: tuple[Experiment, Workspace],
+) -> None:
+    experiment, workspace = finished
+    path = workspace.reports("tiny") / "evaluation" / "evaluation.json"
+    evaluation = json.loads(path.read_text(encoding="utf-8"))
+    evaluation["architecture"] = "conv:of-before"
+    evaluation["tested"] |= {"final": "before/1", "winner": "0" * 64}
+    path.write_text(json.dumps(evaluation), encoding="utf-8")
+    text = _Reader(write(experiment, workspace)).text
+    assert "Not tested yet: nas evaluate tiny" in text
+    assert "An earlier winner, conv:of-before, had the test accuracy 96.67 %" in text
+    assert "test accuracy of the winner" not in text
+
+
 def test_the_page_is_one_file_that_loads_nothing(finished: tuple[Experiment, Workspace]) -> None:
     path = write(*finished)
     reader = _Reader(path)
