@@ -177,7 +177,7 @@ def test_children_do_not_outlive_a_search_that_is_killed(
     assert until(lambda: not any(process.is_running() for process in family), 5)
 
 
-@pytest.mark.parametrize("limit", [None, 5.0])
+@pytest.mark.parametrize("limit", [None, 2.0])
 def test_whatever_way_a_process_ends_its_child_has_a_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float | None
 ) -> None:
@@ -215,7 +215,7 @@ def test_whatever_way_a_process_ends_its_child_has_a_result(
 
 
 def test_a_log_keeps_the_end_of_what_a_child_prints_and_stays_small(tmp_path: Path) -> None:
-    with pool(tmp_path, "print_for_ever", workers__time_limit_minutes=0.02) as children:
+    with pool(tmp_path, "print_for_ever", workers__time_limit_minutes=0.05) as children:
         assert children.submit(job()).result(timeout=60).status is Status.TIMEOUT
     log = (tmp_path / "logs" / "child-000000.log").read_bytes()
     assert 2**20 < len(log) <= isolated.LOG_BYTES + 2**17
