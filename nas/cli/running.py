@@ -126,6 +126,8 @@ def track(experiment: Name) -> None:
     if evaluation.is_file():
         result = json.loads(evaluation.read_text(encoding="utf-8"))
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
+    if page := tracker.page(loaded):
+        typer.echo(f"page: {page}")
 
 
 def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[str, RecordFile]]:
