@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from flows._settings import logger
+from nas.dialects import read_otherwise
 from nas.experiment import Experiment, load, parse_setting
 from nas.workspace import Workspace
 
@@ -18,8 +20,11 @@ def experiment(name: str, settings: Mapping[str, Any] | None = None) -> Experime
         name: of the experiment, or a path that ends in `.yaml`.
         settings: values that replace the file's, by dotted key.
     """
-    path = Path(name) if name.endswith(".yaml") else Workspace.here().experiments / f"{name}.yaml"
-    return load(path, settings)
+    return load(_path(name), settings)
+
+
+def _path(name: str) -> Path:
+    return Path(name) if name.endswith(".yaml") else Workspace.here().experiments / f"{name}.yaml"
 
 
 def parser(about: str | None) -> argparse.ArgumentParser:
@@ -38,8 +43,13 @@ def parser(about: str | None) -> argparse.ArgumentParser:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raises InputError if the experiment of a parsed command line can't be what it says."""
+    """Raises InputError if the experiment of a parsed command line can't be what it says.
+
+    What DVC would read otherwise is only told: not every experiment goes there.
+    """
     experiment(arguments.experiment, settings(arguments))
+    for line in read_otherwise(_path(arguments.experiment)):
+        logger.warning("%s", line)
 
 
 def settings(arguments: argparse.Namespace) -> dict[str, Any]:

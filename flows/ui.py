@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from flows.server import HOST
 from nas.workspace import Workspace
 
 START_SECONDS = 90
+PAGES = 10
+"""Experiments whose pages are printed."""
 
 
 def answers(url: str) -> bool:
@@ -101,6 +104,29 @@ def main() -> int:
                 os.killpg(one.pid, signal.SIGKILL)
 
 
+def experiment_pages(port: int) -> list[str]:
+    """The newest experiments of MLflow's server with their pages, opened as model training.
+
+    Without this, MLflow opens them as if they were of generative AI, whatever their tags say.
+    """
+    asked = urllib.request.Request(
+        f"http://{HOST}:{port}/api/2.0/mlflow/experiments/search",
+        json.dumps({"max_results": PAGES, "order_by": ["last_update_time DESC"]}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            found = json.load(answer).get("experiments", [])
+    except (OSError, ValueError):
+        return []
+    return [
+        f"http://{HOST}:{port}/#/experiments/{one['experiment_id']}/runs?workflowType=machine_learning"
+        f"  {one['name']}"
+        for one in found
+        if one["experiment_id"] != "0"  # MLflow's own `Default`
+    ]
+
+
 def watch(
     servers: dict[str, subprocess.Popen[bytes]], health: dict[str, str], ports: dict[str, int], logs: Path
 ) -> int:
@@ -114,6 +140,8 @@ def watch(
         for name in sorted(waiting):
             if answers(health[name]):
                 print(f"{name:8} http://{HOST}:{ports[name]}", flush=True)
+                for line in experiment_pages(ports[name]) if name == "MLflow" else ():
+                    print(f"{'':8} {line}", flush=True)
                 waiting.discard(name)
         if waiting and time.monotonic() - begun > START_SECONDS:
             print(f"{', '.join(sorted(waiting))} did not answer within {START_SECONDS} s", file=sys.stderr)

@@ -153,6 +153,8 @@ def track(experiment: Name) -> None:
             typer.echo(f"winner: another one was chosen since the test; nas evaluate {loaded.name} tests it")
             return
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
+    if page := tracker.page(loaded):
+        typer.echo(f"page: {page}")
 
 
 def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[str, RecordFile]]:

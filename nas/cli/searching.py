@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -11,11 +12,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.cli.common import Name, Settings, Track, chosen_seeds, examples, load_experiment, screen
+from nas.cli.common import (
+    Name,
+    Settings,
+    Track,
+    chosen_seeds,
+    examples,
+    experiment_path,
+    load_experiment,
+    screen,
+)
 from nas.cli.live import Monitor
 from nas.cli.records import RecordFile, changed_definition, differences, live_records
 from nas.cli.signals import Stopped
 from nas.cli.tables import leaderboard, show_leaderboard
+from nas.dialects import read_otherwise
 from nas.errors import InputError, TemporaryError
 from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search
@@ -71,6 +82,8 @@ def search(
     """
     workspace = Workspace.here()
     loaded = load_experiment(experiment, workspace, settings)
+    for line in read_otherwise(experiment_path(experiment, workspace)):
+        sys.stderr.write(f"nas: {line}\n")
     named = {"children": children, "rounds": rounds, "hours": hours, "cost_seconds": cost_seconds}
     for option, limit in (("--hours", hours), ("--cost-seconds", cost_seconds)):
         if limit is not None and limit <= 0:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nas.search.record import Record
 from nas.tracking.connection import Connection
-from nas.tracking.projection import PARENT, noted_as, target_of
+from nas.tracking.projection import PARENT, describe, noted_as, target_of
 
 FOLDER = "report"
 """Of the artifacts of a search's run."""
@@ -19,7 +19,8 @@ def attach(to: Connection, record: Record, files: Sequence[Path], drawings: Mapp
     """See `nas.tracking.Tracker.attach`."""
     noted = record.projected(target_of(to))
     parent = noted.get(PARENT)
-    if parent is None or to.run(parent) is None:
+    run = None if parent is None else to.run(parent)
+    if parent is None or run is None:
         return ""
     for path in files:
         if path.is_dir():
@@ -27,9 +28,13 @@ def attach(to: Connection, record: Record, files: Sequence[Path], drawings: Mapp
         else:
             to.client.log_artifact(parent, str(path), FOLDER)
     with tempfile.TemporaryDirectory() as name:
+        best = [child.number for child in record.best(1)]
         for number, path in drawings.items():
-            if (run := noted.get(noted_as(number))) is not None:
-                named = Path(name) / f"drawing{path.suffix}"
-                shutil.copyfile(path, named)
-                to.client.log_artifact(run, str(named))
+            named = Path(name) / f"drawing{path.suffix}"
+            shutil.copyfile(path, named)
+            if (child := noted.get(noted_as(number))) is not None:
+                to.client.log_artifact(child, str(named))
+            if number in best:
+                to.client.log_artifact(parent, str(named), FOLDER)
+                describe(to, record, run, f"{FOLDER}/{named.name}")
     return parent

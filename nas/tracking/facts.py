@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nas.search.record import Record
+from nas.search.rewards import shown
 from nas.search.rows import Child, Round
 
 Metric = tuple[str, float, int, int]
@@ -150,3 +152,38 @@ def leaderboard(best: Sequence[Child], score: Callable[[Child], float | None], s
         if child.result is not None
     ]
     return json.dumps({"columns": columns.split(), "data": rows})
+
+
+def page(experiment_id: str) -> str:
+    """An experiment in MLflow's page as model training, behind the server's address.
+
+    This version of the page ignores the tag `mlflow.experimentKind` and opens as for generative AI.
+    """
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+
+
+def note(about: str, name: str, final: bool, record: Record, experiment_id: str, drawing: str = "") -> str:
+    """The description of a search's run: what it is, what it came to, its drawing, what to do next.
+
+    Args:
+        about: of the experiment.
+        name: of the experiment that is searched.
+        final: whether the record is that of the finals.
+        record: of the search.
+        experiment_id: in MLflow.
+        drawing: address of the best architecture's drawing, relative to the server's; empty: there is none.
+    """
+    finished, well = record.count("finished"), record.count("ok")
+    lines = [about, f"**Outcome:** {finished} children, {finished - well} of them failed."]
+    for best in record.best(1):
+        reward = shown(best.result.reward or 0.0) if best.result else "?"
+        kind = "reward" if final else "reward (proxy)"
+        lines.append(f"**Best {kind}:** {reward}, child {best.number}: `{best.proposal.architecture.text()}`")
+    if drawing:
+        lines.append(f"![Drawing of the best architecture]({drawing})\n\n[The drawing alone]({drawing})")
+    commands = [f"nas evaluate {name}"] if final else [f"nas top {name}", f"nas finalize {name}"]
+    lines.append(
+        "**Next:**\n\n" + "\n".join(f"    {command}" for command in [*commands, f"nas report {name}"])
+    )
+    lines.append(f"[All runs of this experiment]({page(experiment_id)})")
+    return "\n\n".join(filter(None, lines))

@@ -35,7 +35,7 @@ def names(texts: Iterable[str]) -> dict[str, str]:
 
     Example:
         >>> names(["loss", "a%", "apercent"])
-        {'loss': 'loss', 'a%': 'apercent-91e00a', 'apercent': 'apercent'}
+        {'loss': 'loss', 'a%': 'apercent-2213d4', 'apercent': 'apercent'}
     """
     made: dict[str, str] = {}
     ordered = list(texts)

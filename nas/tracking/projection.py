@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
@@ -31,6 +32,7 @@ PARENT = "parent"
 
 _BEGUN = "nas.children"
 _LEADERBOARD = "leaderboard.json"
+_DRAWING = "nas.drawing"
 
 
 def target_of(connection: Connection) -> str:
@@ -41,6 +43,27 @@ def target_of(connection: Connection) -> str:
 def noted_as(child: int) -> str:
     """How a record notes a child's run."""
     return f"child {child}"
+
+
+def describe(to: Connection, record: Record, run: Run, drawing: str = "") -> None:
+    """Writes the description of a search's run: outcome, drawing and the next commands.
+
+    Args:
+        to: the store.
+        record: of the search.
+        run: that of the search.
+        drawing: name of an artifact of the run; empty: the one that it was described with before.
+    """
+    tags = run.data.tags
+    drawing = drawing or tags.get(_DRAWING, "")
+    name = str(record.meta("experiment", {}).get("name", ""))
+    about = str(record.meta("experiment", {}).get("about", ""))
+    source = f"get-artifact?path={quote(drawing, safe='')}&run_uuid={run.info.run_id}" if drawing else ""
+    final = tags.get("nas.role") == "finals"
+    text = facts.note(about, name.removesuffix(FINAL_SUFFIX), final, record, run.info.experiment_id, source)
+    if drawing:
+        to.set_tag(run.info.run_id, _DRAWING, drawing)
+    to.set_tag(run.info.run_id, "mlflow.note.content", text)
 
 
 class Projection:
@@ -129,6 +152,7 @@ class Projection:
         """
         if message:
             self._to.set_tag(self.run_id, "nas.message", message)
+        describe(self._to, self._record, self._to.client.get_run(self.run_id))
         self._client.set_terminated(self.run_id, status)
 
     # --- the parent -------------------------------------------------------------------------------

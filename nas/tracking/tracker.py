@@ -13,7 +13,7 @@ from nas.datasets import Prepared
 from nas.experiment import Experiment
 from nas.search.record import Record
 from nas.search.search import Event, Search
-from nas.tracking import attached, winner
+from nas.tracking import attached, facts, winner
 from nas.tracking.connection import Connection, connect, explained, is_away, sentence
 from nas.tracking.projection import Projection
 from nas.workspace import Workspace
@@ -116,6 +116,19 @@ class Tracker:
         """
         with explained("the winner is not registered in MLflow", "try again later"):
             return winner.register(self._connect(), folder, experiment, data, measured)
+
+    def page(self, experiment: Experiment) -> str:
+        """The address of an experiment in the server's page; empty for a store without a server.
+
+        Raises:
+            TemporaryError: MLflow can't be reached.
+            RefusedError: MLflow refuses.
+        """
+        with explained("the page of the experiment is not known", "try again later"):
+            to = self._connect()
+            if not to.uri.startswith("http"):
+                return ""
+            return f"{to.uri.rstrip('/')}/{facts.page(to.experiment(experiment.name, experiment.about))}"
 
     def attach(self, record: Record, files: Sequence[Path], drawings: Mapping[int, Path]) -> str:
         """Adds files to a search's run, and their drawings to the runs of its children.

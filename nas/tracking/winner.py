@@ -10,14 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.datasets import Prepared
+from nas.datasets import Prepared, PreparedImages
 from nas.errors import InputError
 from nas.experiment import Experiment
+from nas.search.rewards import shown
 from nas.tracking import facts
 from nas.tracking.connection import Connection
 from nas.tracking.flavours import flavour, imported_quietly
 
 ALIAS = "champion"
+CLASSES = 50
+"""How many class names a card holds; the model's metadata has them all."""
 
 
 def register(
@@ -52,9 +55,44 @@ def register(
     version = (
         versions[0].version if versions else _register_model(to, experiment_id, run_id, name, folder, data)
     )
+    to.client.update_model_version(name, str(version), card(name, story, data, measured))
     to.client.set_registered_model_alias(name, ALIAS, str(version))
     to.client.set_terminated(run_id, "FINISHED")
     return f"models:/{name}/{version}"
+
+
+def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[str, Any]) -> str:
+    """The description of a model's version: what, which data, how good, and how to serve it.
+
+    Args:
+        name: of the registered model.
+        story: `final.json`.
+        data: what it was trained on.
+        measured: its evaluation; without a test yet, the card says so.
+    """
+    won, test = story.get("winner", {}), measured.get("test", {})
+    lines = [
+        f"Winner of a neural architecture search: `{won.get('architecture', '?')}`. {flavour(data).about}",
+        f"**Data:** {data.name}, digest `{data.digest}`",
+    ]
+    if isinstance(value := test.get("winner"), Mapping):
+        lines.append(
+            f"**Test:** {test['metric'].replace('_', ' ')} {shown(value['value'])} ({shown(value['low'])} – "
+            f"{shown(value['high'])} at 95 %) on {test['examples']:,} {test['unit']}, "
+            f"evaluated {test['touches']} time" + "s" * (test["touches"] != 1)
+        )
+    else:
+        lines.append("**Test:** not evaluated yet (`nas evaluate`)")
+    if isinstance(data, PreparedImages):
+        classes = ", ".join(f"{number} {label}" for number, label in enumerate(data.classes[:CLASSES]))
+        more = f" and {len(data.classes) - CLASSES} more" if len(data.classes) > CLASSES else ""
+        lines.append(f"**Classes:** {classes}{more}")
+    address = f"models:/{name}@{ALIAS}"
+    lines += [
+        f"**In code:**\n\n    model = mlflow.pyfunc.load_model('{address}')\n    model.predict(inputs)",
+        f"**As a service:**\n\n    mlflow models serve -m {address} --env-manager local --port 5001",
+    ]
+    return "\n\n".join(lines)
 
 
 def _register_model(

@@ -37,7 +37,13 @@ def test_page_pictures_and_drawings_stand_at_their_runs(
         assert tracker.attach(reading, report, {0: drawing}) == run_id, "again changes nothing"
     (parent,) = runs(workspace, "search")
     assert run_id == parent.info.run_id
-    assert listed(workspace, run_id, "report") == {"report/index.html", "report/pictures"}
+    assert listed(workspace, run_id, "report") == {
+        "report/index.html",
+        "report/pictures",
+        "report/drawing.svg",
+    }
+    note = parent.data.tags["mlflow.note.content"]
+    assert f"](get-artifact?path=report%2Fdrawing.svg&run_uuid={run_id})" in note
     assert listed(workspace, run_id, "report/pictures") == {
         "report/pictures/rewards.svg",
         "report/pictures/space.svg",

@@ -130,7 +130,10 @@ def test_the_searchs_run_holds_definition_rounds_and_leaders(
     assert run.data.params["recipe.epochs"] == "2"
     assert run.data.params["controller.name"] == "random"
     assert run.data.params["data.digest"] == DIGEST
-    assert run.data.tags["mlflow.note.content"] == "A test"
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("A test\n\n**Outcome:** ")
+    assert f"#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning" in note
+    assert "    nas finalize tiny\n" in note
     assert run.data.tags["nas.seed"] == "7"
     assert curve(workspace, run, "reward/mean") == [(0, 0.25), (1, 0.5)]
     assert curve(workspace, run, "reward/best_so_far") == [(0, 0.125), (1, 0.125)]

@@ -84,6 +84,22 @@ def test_the_winner_is_registered_once_with_its_story_and_serves_in_a_new_proces
     assert tracker.register_winner(folder, experiment, data, MEASURED) == "models:/nasflow-tiny/1"
     assert tracker.register_winner(folder, experiment, data, MEASURED) == "models:/nasflow-tiny/1"
 
+    version = connect(workspace).client.get_model_version("nasflow-tiny", "1")
+    assert "not evaluated yet" in version.description
+    tested = {"value": 0.625, "low": 0.57, "high": 0.67}
+    test = {"metric": "accuracy", "winner": tested, "examples": 360, "unit": "images", "touches": 1}
+    tracker.register_winner(folder, experiment, data, MEASURED | {"test": MEASURED["test"] | test})
+    card = connect(workspace).client.get_model_version("nasflow-tiny", "1").description
+    for told in (
+        "`conv:3x3x4@0`",
+        f"{data.name}, digest `{data.digest}`",
+        "accuracy 0.6250 (0.5700 – 0.6700 at 95 %) on 360 images, evaluated 1 time",
+        "**Classes:** 0 0, 1 1,",
+        "mlflow.pyfunc.load_model('models:/nasflow-tiny@champion')",
+        "mlflow models serve -m models:/nasflow-tiny@champion",
+    ):
+        assert told in card
+
     (run,) = runs(workspace, "winner")
     assert run.info.status == "FINISHED"
     assert run.data.params == {
@@ -92,7 +108,8 @@ def test_the_winner_is_registered_once_with_its_story_and_serves_in_a_new_proces
         "seed": "3",
         "score": "0.75",
     }
-    assert run.data.metrics == {"test.accuracy": 0.625, "test.images": 360.0, "kendall_tau": 0.5}
+    measured = {"test.accuracy": 0.625, "test.images": 360.0, "kendall_tau": 0.5}
+    assert measured.items() <= run.data.metrics.items()
     assert run.data.tags["nas.fingerprint"] == "fedcba9876543210"
     assert run.data.tags["nas.data"] == f"digits@{data.digest}"
     client = connect(workspace).client
