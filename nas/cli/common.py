@@ -43,7 +43,7 @@ def examples(*commands: str) -> str:
 
 def screen() -> Console:
     """The console of standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:

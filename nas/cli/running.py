@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from contextlib import AbstractContextManager
@@ -12,10 +11,11 @@ import typer
 
 from nas.cli.common import Name, Track, examples, load_experiment, screen
 from nas.cli.live import Monitor
-from nas.cli.records import RecordFile, live_records, record_of
+from nas.cli.records import RecordFile, readable_records, record_of
 from nas.cli.searching import check_disk, followed
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment
+from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.search.rewards import shown
 from nas.search.search import Search
@@ -46,7 +46,7 @@ def finalize(experiment: Name, track: Track = True) -> None:
         return followed(search, workspace, monitor, track)
 
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
-    winner = json.loads((folder / "final.json").read_text(encoding="utf-8"))["winner"]
+    winner = read_json(folder / "final.json")["winner"]
     typer.echo(f"winner  {winner['architecture']}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
     typer.echo(f"folder  {folder}")
@@ -119,12 +119,12 @@ def track(experiment: Name) -> None:
     tracker = Tracker(workspace)
     for name, file in _tracked_files(loaded, workspace):
         with Record.hold(file.path, file.definition) as record:
-            added = tracker.sync(record, file.as_experiment(name))
+            added = tracker.sync(record, file.as_experiment(name, workspace))
             there = record.count("finished")
         typer.echo(f"{name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
     if evaluation.is_file():
-        result = json.loads(evaluation.read_text(encoding="utf-8"))
+        result = read_json(evaluation)
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
 
 
@@ -135,7 +135,7 @@ def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[s
         InputError: none of its searches was begun here.
     """
     names = (experiment.name, experiment.name + FINAL_SUFFIX)
-    live = live_records(workspace)[0]
+    live = readable_records(workspace)
     files = [(name, file) for name in names for file in live if name in file.names]
     if not any(name == experiment.name for name, _ in files):
         file, _ = record_of(experiment.with_seed(experiment.seeds[0]), workspace)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from nas.cli.common import Name, Settings, Track, chosen_seeds, examples, load_experiment, screen
 from nas.cli.live import Monitor
-from nas.cli.records import RecordFile, changed_definition, differences, live_records
+from nas.cli.records import RecordFile, changed_definition, differences, readable_records
 from nas.cli.signals import Stopped
 from nas.cli.tables import leaderboard, show_leaderboard
 from nas.errors import InputError, TemporaryError
@@ -114,7 +114,7 @@ def check_disk(workspace: Workspace) -> None:
 
 def _run(experiment: Experiment, workspace: Workspace, console: Console, track: bool) -> Path:
     monitor = Monitor(console)
-    before = live_records(workspace)[0]
+    before = readable_records(workspace)
     with open_search(experiment, workspace, listeners=[monitor]) as running:
         record = running.record
         try:

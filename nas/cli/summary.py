@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,6 +14,7 @@ from nas.cli.running import tested_lines
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
+from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -41,7 +41,7 @@ def summary(experiment: Name, as_json: AsJson = False) -> None:
         except InputError as error:
             typer.echo(f"nas: nothing stands beside it: {error}", err=True)
     path = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
-    evaluation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    evaluation = read_json(path) if path.is_file() else None
     if as_json:
         boards = [{**s, "leaderboard": rows_as_json(s["experiment"], s["leaderboard"])} for s in searches]
         print_json({"searches": boards, "evaluation": evaluation})
