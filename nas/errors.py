@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _SHOWN = 200
 """Characters of a refused value that an error shows; a value may be as large as a file."""
+
+_LONG_WORD = re.compile(r"\S{1001,}")
+"""Longer than a path: a value too."""
 
 _MESSAGE = 2000
 """Characters of an error's whole message."""
@@ -16,7 +20,8 @@ class NasError(Exception):
     """Root of every error that nasflow raises on purpose."""
 
     def __str__(self) -> str:
-        before, received, value = super().__str__().partition("Received: ")
+        words = _LONG_WORD.sub(lambda word: cut(word[0], _SHOWN), super().__str__())
+        before, received, value = words.partition("Received: ")
         return cut(before + received + cut(value, _SHOWN), _MESSAGE)
 
 

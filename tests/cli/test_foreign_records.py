@@ -356,3 +356,20 @@ def test_a_locked_record_is_left_out(nas: Nas, beside: tuple[Path, Path]) -> Non
         ended = nas("top", "tiny")
     assert ended.code == 0
     assert "has locked" in ended.err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"test": [], "rank_correlation": 1}', "[" * 100_000])
+def test_a_damaged_evaluation_is_a_sentence(nas: Nas, beside: tuple[Path, Path], content: str) -> None:
+    path = Workspace.here().reports("tiny") / "evaluation" / "evaluation.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    ended = nas("summary", "tiny")
+    assert ended.code == 2
+    assert str(path) in ended.err
+
+
+def test_a_long_text_is_refused_with_its_advice(nas: Nas, beside: tuple[Path, Path]) -> None:
+    ended = nas("show", "conv:" + "x" * 5000)
+    assert ended.code == 2
+    assert "HEIGHTxWIDTHxFILTERS@INPUTS" in ended.err
+    assert len(ended.err) < 1000
