@@ -373,3 +373,10 @@ def test_a_long_text_is_refused_with_its_advice(nas: Nas, beside: tuple[Path, Pa
     assert ended.code == 2
     assert "HEIGHTxWIDTHxFILTERS@INPUTS" in ended.err
     assert len(ended.err) < 1000
+
+
+@pytest.mark.parametrize("command", ["status", "top", "report", "search"])
+def test_a_name_that_no_file_can_have_is_refused(nas: Nas, beside: tuple[Path, Path], command: str) -> None:
+    ended = nas(command, "x" * 3000)
+    assert ended.code == 2
+    assert "at most 200 bytes" in ended.err
