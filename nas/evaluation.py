@@ -12,7 +12,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar
 
 from nas.errors import InputError
-from nas.spaces.architecture import Architecture, architecture_from_json
+from nas.spaces.architecture import Architecture, recorded_architecture
 from nas.spaces.steps import Tokens
 
 LONGEST_MESSAGE = 2000
@@ -101,12 +101,18 @@ class Proposal:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Proposal:
+    def from_json(cls, value: Mapping[str, Any], text: str = "") -> Proposal:
+        """The inverse of `to_json`.
+
+        Args:
+            value: the JSON form.
+            text: of the architecture, for one that can't be read here (see `recorded_architecture`).
+        """
         return cls(
             **{
                 **value,
                 "tokens": tuple(value["tokens"]),
-                "architecture": architecture_from_json(value["architecture"]),
+                "architecture": recorded_architecture(value["architecture"], text),
             }
         )
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -22,14 +23,20 @@ from pydantic import (
 )
 
 from nas import plugins
-from nas.errors import InputError, nearest
-from nas.spaces import Space, parse_architecture
+from nas.errors import InputError, cut, nearest
+from nas.spaces import Space, first_architecture, parse_architecture
 
 SEMANTICS = 1
 """Raised when a change of the code changes what an experiment means; part of every fingerprint."""
 
 FINAL_SUFFIX = ".final"
 """Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
+
+LONGEST_YAML = 1_000_000
+"""Characters of a YAML text that are read, also after its aliases are written out."""
+
+DEEPEST_YAML = 50
+"""Levels of lists and mappings in each other that are read."""
 
 
 class _Strict(BaseModel):
@@ -178,6 +185,9 @@ class Experiment(_Strict):
         space = self.space.make("space")
         if not isinstance(space, Space):
             raise InputError(f"space '{self.space.name}' is no nas.spaces.Space")
+        if ":" in self.space.name:
+            with suppress(Exception):  # what hinders it is told when it is needed
+                first_architecture(space)  # loads the module of the user's own kind, which a record may name
         return space
 
     def built_recipe(self, overrides: Mapping[str, Any] | None = None) -> Any:
@@ -325,9 +335,12 @@ def read_yaml(path: Path, missing: str) -> dict[str, Any]:
         known = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise InputError(f"{missing} at {path} ({nearest(path.stem, known) if known else 'none is there'})")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        with path.open(encoding="utf-8") as file:
+            tree = _parsed(file.read(LONGEST_YAML + 1), str(path))
+    except UnicodeDecodeError as error:
         raise InputError(f"{path} is not YAML: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path} must hold keys and values. Received: {type(tree).__name__}")
     return tree
@@ -343,10 +356,59 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError(f"a setting is written key=value, as in recipe.epochs=5. Received: {text!r}")
+    return key, _parsed(value, f"the value of {cut(key, 200)}")
+
+
+def _parsed(text: str, what: str) -> Any:
+    """What a YAML text says, within `LONGEST_YAML` and `DEEPEST_YAML`.
+
+    Aliases let a few lines stand for gigabytes, and many a library recurses into what is nested, so
+    both are measured before anything is built.
+    """
+    if len(text) > LONGEST_YAML:
+        raise InputError(f"{what} is too long for YAML: at most {LONGEST_YAML:,} characters are read")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise InputError(f"the value of {key} is not YAML: {error}") from error
+        depth = 0
+        for event in yaml.parse(text, yaml.SafeLoader):
+            starts, ends = yaml.CollectionStartEvent, yaml.CollectionEndEvent
+            depth += isinstance(event, starts) - isinstance(event, ends)
+            if depth > DEEPEST_YAML:
+                raise RecursionError
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        size, depth = _measured(node, {})
+        if size > LONGEST_YAML:
+            raise InputError(
+                f"{what} stands for more than {LONGEST_YAML:,} characters once its aliases are written "
+                "out; no more are read"
+            )
+        if depth <= DEEPEST_YAML:
+            return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # the library meets values such as 2024-13-01 with errors of Python's own
+        raise InputError(f"{what} is not YAML: {error}") from error
+    except RecursionError:
+        pass
+    raise InputError(f"{what} is nested too deeply: at most {DEEPEST_YAML} levels are read")
+
+
+def _measured(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """Characters and levels of what `node` stands for, with its aliases written out."""
+    if isinstance(node, yaml.ScalarNode):
+        return len(node.value) + 1, 0
+    if id(node) not in known:
+        known[id(node)] = (LONGEST_YAML + 1, 0)  # if it is met inside itself, it is endless
+        inner = [_measured(part, known) for part in _parts(node)]
+        size, depth = 1 + sum(size for size, _ in inner), 1 + max((depth for _, depth in inner), default=0)
+        known[id(node)] = (size, depth)
+    return known[id(node)]
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    pairs = isinstance(node, yaml.MappingNode)
+    return [part for pair in node.value for part in pair] if pairs else list(node.value)
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:

@@ -10,6 +10,7 @@ import importlib
 import importlib.metadata
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,11 +65,19 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
+"""What an import path looks like: `package.module:Name`."""
 
 
-def find(kind: str, name: str) -> Any:
+def find(kind: str, name: str, *, trusted: bool = True) -> Any:
     """The object named `name` of kind `kind` (`space`, `controller`, `source`, `recipe`, …).
+
+    Args:
+        kind: which kind of part.
+        name: of a built-in, of an entry point, or an import path.
+        trusted: the user wrote the name, so that it may be imported. One out of a record or other data may
+            not, because importing runs code: its import path is only looked up among the modules that are
+            loaded already (the user's own parts, which the experiment's YAML names, load them).
 
     Raises:
         InputError: nothing has this name; the message names the nearest that exists.
@@ -85,9 +94,17 @@ def find(kind: str, name: str) -> Any:
                 "your own is named by its import path, 'package.module:Name'"
             )
         return points[name].load()
-    if not _IMPORT_PATH.fullmatch(path):
+    if not IMPORT_PATH.fullmatch(path):
         raise InputError(f"{kind} '{name}' is no import path; it is written 'package.module:Name'")
     module, _, attribute = path.partition(":")
+    if not trusted and name not in BUILT_IN[kind]:
+        loaded = vars(sys.modules.get(module, object)).get(attribute)  # getattr may run code
+        if loaded is None:
+            raise InputError(
+                f"{kind} '{name}' is not imported, because only data name it: neither a built-in nor an "
+                "entry point has this name, and no part that the experiment's YAML names has loaded it"
+            )
+        return loaded
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:

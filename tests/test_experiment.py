@@ -322,3 +322,49 @@ def test_variables_that_change_results_make_another_definition_only_where_they_a
     assert experiment.definition("digest", 1, environment={}) == plain
     changed = experiment.definition("digest", 1, environment={"TF_ENABLE_ONEDNN_OPTS": "0"})
     assert fingerprint(changed) != fingerprint(plain)
+
+
+# What is too much
+
+NINE_LEVELS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{new}: &{new} [{','.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGED = "a: &a {k: 1}\n" + "".join(
+    f"{new}: &{new} {{<<: [{','.join(['*' + old] * 9)}]}}\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NINE_LEVELS, "more than 1,000,000 characters once its aliases are written out"),
+        (MERGED, "more than 1,000,000 characters once its aliases are written out"),
+        ("a: &a [*a]", "aliases"),
+        ("a: " + "[" * 20_000, "nested too deeply: at most 50 levels"),
+        ("a: " + "{b: " * 60 + "1" + "}" * 60, "nested too deeply: at most 50 levels"),
+        ("a: " + "x" * 1_000_001, "at most 1,000,000 characters"),
+        ("a: " + "9" * 5000, "is not YAML"),
+        ("a: 2024-13-01", "is not YAML"),
+        ("a: !!int ''", "is not YAML"),
+        ("a: !!timestamp x", "is not YAML"),
+        ("a: \x00", "is not YAML"),
+    ],
+)
+def test_yaml_that_stands_for_too_much_is_refused_shortly(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    setting = text if "\n" in text else text.removeprefix("a: ")
+    for refused in (lambda: load(path), lambda: parse_setting(f"a={setting}")):
+        with pytest.raises(InputError, match=message) as caught:
+            refused()
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "key", ["about", "data", "space", "space.filters", "recipe.epochs", "reward.power", "budget", "x" * 5000]
+)
+def test_a_refused_value_is_not_printed_whole(tmp_path: Path, key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(write_experiment(tmp_path), {key: [["long " * 20_000]]})
+    assert len(str(caught.value)) <= 2100

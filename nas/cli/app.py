@@ -11,6 +11,7 @@ import typer
 import nas
 from nas.cli import comparing, data, doctor, reading, reporting, running, searching, showing, summary
 from nas.cli.output import outlive_reader
+from nas.cli.records import say_unreadable
 from nas.errors import InputError, NasError, TemporaryError
 from nas.workspace import Workspace
 
@@ -66,6 +67,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit code.
     """
     outlive_reader()
+    say_unreadable.cache_clear()
     sys.path.append(str(Workspace.here().root))
     try:
         code = app(arguments, prog_name="nas", standalone_mode=False)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment, load, parse_setting
 from nas.workspace import Workspace
 
@@ -18,6 +19,9 @@ PROXY = "proxy"
 
 WIDE = 100_000
 """Columns of a screen that is no terminal: what another program reads is never cut or folded."""
+
+LONGEST_NAME = 200
+"""Bytes; file systems take 255, endings included."""
 
 Name = Annotated[
     str,
@@ -43,7 +47,7 @@ def examples(*commands: str) -> str:
 
 def screen() -> Console:
     """The console of standard output."""
-    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, emoji=False)
 
 
 def print_json(value: Any) -> None:
@@ -53,6 +57,8 @@ def print_json(value: Any) -> None:
 
 def experiment_path(name: str, workspace: Workspace) -> Path:
     """The file of the experiment `name`, which may also be a path to it."""
+    if any(len(part.encode(errors="replace")) > LONGEST_NAME for part in Path(name).parts):
+        raise InputError(f"a name has at most {LONGEST_NAME} bytes. Received: {name}")
     looks_like_path = name.endswith((".yaml", ".yml")) or "/" in name
     return Path(name) if looks_like_path else workspace.experiments / f"{name}.yaml"
 

@@ -22,12 +22,20 @@ from nas.cli.common import (
     examples,
     experiment_path,
     kind_of,
+    load_experiment,
     print_json,
     screen,
 )
-from nas.cli.records import RecordFile, live_records, readable_experiment, record_of
+from nas.cli.records import (
+    RecordFile,
+    check_own_record,
+    live_records,
+    readable_experiment,
+    record_of,
+    say_unreadable,
+)
 from nas.cli.tables import front_line, leaderboard, number, rows_as_json, show_leaderboard
-from nas.errors import InputError, NasError, nearest
+from nas.errors import InputError, NasError, SearchError, nearest
 from nas.evaluation import Status
 from nas.search.rewards import rejudging
 from nas.search.rows import Child
@@ -59,38 +67,50 @@ def status(experiment: MaybeName = "", as_json: AsJson = False) -> None:
     """
     workspace = Workspace.here()
     files, unreadable = live_records(workspace)
+    searches = []
+    for file in files:
+        if not experiment or experiment in file.names:
+            try:
+                searches.append(_state(file, workspace))
+            except NasError as error:
+                unreadable.append((file.path, str(error)))
+    for path, reason in unreadable:
+        say_unreadable(path, reason)
     if experiment:
         known = {name for file in files for name in file.names}
-        files = [file for file in files if experiment in file.names]
-        if not files and experiment_path(experiment, workspace).is_file():
+        mine = [file.path for file in files if experiment in file.names]
+        for path, reason in unreadable:
+            if path in mine and not searches:
+                raise SearchError(reason)
+        if not mine and experiment_path(experiment, workspace).is_file():
+            loaded = load_experiment(experiment, workspace)
+            for seed in loaded.seeds:
+                check_own_record(loaded.with_seed(seed), workspace)
             raise InputError(f"'{experiment}' was not begun yet: `nas search {experiment}` begins it")
-        if not files:
+        if not mine:
             hint = nearest(experiment, known) if known else "none was begun here"
             raise InputError(f"no search is named '{experiment}' ({hint})")
-    searches = [_state(file) for file in files]
     if as_json:
         broken = [{"record": str(path), "reason": reason} for path, reason in unreadable]
         print_json({"workspace": str(workspace.root), "searches": searches, "unreadable": broken})
         return
-    for path, reason in unreadable:
-        sys.stderr.write(f"nas: {path} can't be read: {reason}\n")
     if searches:
         _show_states(searches)
     else:
         typer.echo(f"No search was begun in {workspace.root} yet; `nas search EXPERIMENT` begins one.")
 
 
-def _state(file: RecordFile) -> dict[str, Any]:
+def _state(file: RecordFile, workspace: Workspace) -> dict[str, Any]:
     holder = file.holder()
     with file.open() as record:
-        counts = {str(status): record.count(status) for status in Status}
+        counts = {str(status): number for status, number in record.counts().items()}
         begun = record.running()
         proposed = record.count()
         running = begun if holder is not None else []
         unfinished = proposed - sum(counts.values())
-        rounds = record.rounds()
-        updated = [one for one in rounds if one.statistics is not None]
-        best = next(iter(record.best(1, _rejudging(file))), None)
+        rounds = record.count_rounds() - (record.open_round() is not None)
+        last = record.last_update()
+        best = next(iter(record.best(1, _rejudging(file, workspace))), None)
     return {
         "experiment": file.name,
         "names": file.names,
@@ -99,7 +119,7 @@ def _state(file: RecordFile) -> dict[str, Any]:
         "begun_at": file.begun_at,
         "holder": holder,
         "budget": file.experiment.get("budget", {}),
-        "rounds": len(updated),
+        "rounds": rounds,
         "children": {
             "proposed": proposed,
             **counts,
@@ -115,18 +135,16 @@ def _state(file: RecordFile) -> dict[str, Any]:
             "proxy": kind_of(file.name) == PROXY,
             "architecture": best.proposal.architecture.text(),
         },
-        "last_update": {"round": updated[-1].number, "statistics": updated[-1].statistics}
-        if updated
-        else None,
+        "last_update": last and {"round": last.number, "statistics": last.statistics},
     }
 
 
-def _rejudging(file: RecordFile) -> RewardRule | None:
+def _rejudging(file: RecordFile, workspace: Workspace) -> RewardRule | None:
     """The rule that replaces the rewards of finals; None where they stand or can't be judged anew."""
-    if kind_of(file.name) == PROXY or ":" in str(file.experiment.get("reward", {}).get("name", "")):
-        return None  # a rule that only the record names isn't imported to list it
+    if kind_of(file.name) == PROXY:
+        return None
     try:
-        return rejudging(file.as_experiment(file.name))
+        return rejudging(file.as_experiment(file.name, workspace))
     except (NasError, ValueError):
         return None
 

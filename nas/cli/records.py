@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+from pydantic import ValidationError
 
 from nas.cli.common import experiment_path, load_experiment
-from nas.errors import InputError, NasError
-from nas.experiment import Experiment
-from nas.search.opening import snapshot_path
+from nas.errors import InputError, NasError, SearchError, printable
+from nas.experiment import Experiment, read_yaml
+from nas.plugins import IMPORT_PATH
+from nas.search.opening import record_path, snapshot_path
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -39,24 +45,53 @@ class RecordFile:
 
     @classmethod
     def of(cls, path: Path) -> RecordFile:
-        """Raises SearchError if the file is no record, or one of another version."""
+        """Raises NasError if the file is no record, one of another version, or can't be read."""
         with Record.read(path) as record:
-            experiment = record.meta("experiment", {})
-            names = record.meta("names", []) or [experiment.get("name", "?")]
-            return cls(path, experiment, tuple(names), record.definition, record.meta("created_at", 0.0))
+            experiment, definition = record.meta("experiment", {}), record.definition
+            names, begun_at = record.meta("names", []), record.meta("created_at", 0.0)
+        try:
+            names = [printable(name) for name in names or [experiment.get("name", "?")]]
+            int(definition["seed"]), dict(experiment.get("budget", {})), float(begun_at)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise SearchError(f"{path} is no record of a search: {type(error).__name__}: {error}") from error
+        return cls(path, experiment, tuple(names), definition, begun_at)
 
     @property
     def name(self) -> str:
         """The name of the experiment that was last run on it."""
-        return str(self.experiment.get("name", "?"))
+        return printable(str(self.experiment.get("name", "?")))
 
     @property
     def seed(self) -> int:
         return int(self.definition["seed"])
 
-    def as_experiment(self, name: str) -> Experiment:
-        """The experiment that was last run on it, under `name`, one of its names."""
-        return Experiment.model_validate({**self.experiment, "name": name})
+    def as_experiment(self, name: str, workspace: Workspace) -> Experiment:
+        """The experiment that was last run on it, under `name`, one of its names.
+
+        Raises:
+            SearchError: it is no experiment, or a part of it is named by an import path that no YAML file of
+                the workspace names: whoever wrote the record would decide which code runs here.
+        """
+        try:
+            experiment = Experiment.model_validate({**self.experiment, "name": name})
+        except ValidationError as error:
+            why = printable(str(error))[:200]
+            raise SearchError(f"the experiment that {self.path} holds is not valid: {why}") from error
+        parts = {
+            kind: getattr(part, "source" if kind == "data" else "name")
+            for kind in ("data", "space", "controller", "recipe", "reward", "evaluator")
+            if (part := getattr(experiment, kind)) is not None
+        }
+        own = {kind: named for kind, named in parts.items() if ":" in named}
+        for kind, named in own.items():
+            if named not in named_in_yaml(workspace):
+                raise SearchError(
+                    f"the {kind} '{printable(named)}' that the record {self.path} names is not imported, "
+                    f"because no file in {workspace.experiments} or {workspace.tables} names it"
+                )
+        if "space" in own:
+            experiment.built_space  # noqa: B018 - loads the module of its architectures
+        return experiment
 
     def open(self) -> Record:
         """The record for reading."""
@@ -82,20 +117,59 @@ def holder(lock: Path) -> int | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
                 return pid
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return None
     return None
+
+
+def named_in_yaml(workspace: Workspace) -> set[str]:
+    """All import paths that the user's own files name: what they name may be imported."""
+    found: set[str] = set()
+
+    def collect(value: Any) -> None:
+        if isinstance(value, Mapping):
+            value = value.values()
+        elif isinstance(value, str):
+            if IMPORT_PATH.fullmatch(value):
+                found.add(value)
+            return
+        elif not isinstance(value, list):
+            return
+        for inner in value:
+            collect(inner)
+
+    for folder in (workspace.experiments, workspace.tables):
+        for path in folder.glob("*.yaml"):
+            with suppress(InputError):  # of another experiment
+                collect(read_yaml(path, "no experiment"))
+    return found
 
 
 def live_records(workspace: Workspace) -> tuple[list[RecordFile], list[tuple[Path, str]]]:
     """All live records by name, seed and age, and those that can't be read with the reason."""
     found, unreadable = [], []
-    for path in sorted(workspace.state.glob("*/record.sqlite")):
-        try:
-            found.append(RecordFile.of(path))
-        except NasError as error:
-            unreadable.append((path, str(error)))
+    for folder in sorted(workspace.state.glob("*")):
+        path, closed = folder / "record.sqlite", folder.is_dir() and not os.access(folder, os.X_OK)
+        if closed or os.path.lexists(path):
+            try:
+                found.append(RecordFile.of(path))
+            except NasError as error:
+                unreadable.append((path, str(error)))
     return sorted(found, key=lambda file: (file.name, file.seed, file.begun_at)), unreadable
+
+
+def readable_records(workspace: Workspace) -> list[RecordFile]:
+    """All live records that can be read; of each other one a line is written, once for each command."""
+    found, unreadable = live_records(workspace)
+    for path, reason in unreadable:
+        say_unreadable(path, reason)
+    return found
+
+
+@cache
+def say_unreadable(path: Path, reason: str) -> None:
+    """Writes that a record is left out."""
+    sys.stderr.write(f"nas: {path} can't be read: {reason}\n")
 
 
 def record_of(experiment: Experiment, workspace: Workspace) -> tuple[RecordFile, bool]:
@@ -110,22 +184,37 @@ def record_of(experiment: Experiment, workspace: Workspace) -> tuple[RecordFile,
 
     Raises:
         InputError: no such search was begun here.
+        SearchError: its own record can't be read.
     """
     files = [
         file
-        for file in live_records(workspace)[0]
+        for file in readable_records(workspace)
         if experiment.name in file.names and file.seed == experiment.seed
     ]
     snapshot = snapshot_path(experiment, workspace)
-    if snapshot.is_file():
-        files.insert(0, RecordFile.of(snapshot))
+    if snapshot.exists():
+        try:
+            files.insert(0, RecordFile.of(snapshot))
+        except NasError as error:
+            if not files:
+                raise
+            say_unreadable(snapshot, str(error))
     if not files:
+        check_own_record(experiment, workspace)
         raise InputError(
             f"the search '{experiment.name}' (seed {experiment.seed}) was not begun yet: "
             f"`nas search {experiment.name}` begins it"
         )
     present = [file for file in files if not changed_definition(file, experiment, workspace)]
     return (present or files)[-1], bool(present)
+
+
+def check_own_record(experiment: Experiment, workspace: Workspace) -> None:
+    """Raises NasError if the search has a record that can't be read, and so can't tell its name."""
+    with suppress(InputError):  # its data were not prepared here
+        path = record_path(experiment, workspace)
+        if os.path.lexists(path):
+            RecordFile.of(path)
 
 
 def readable_experiment(name: str, workspace: Workspace) -> Experiment:
@@ -137,9 +226,9 @@ def readable_experiment(name: str, workspace: Workspace) -> Experiment:
         InputError: there is neither.
     """
     if not experiment_path(name, workspace).is_file():
-        files = [file for file in live_records(workspace)[0] if name in file.names]
+        files = [file for file in readable_records(workspace) if name in file.names]
         if files:
-            return files[-1].as_experiment(name)
+            return files[-1].as_experiment(name, workspace)
     return load_experiment(name, workspace)
 
 
@@ -157,14 +246,15 @@ def changed_definition(
     from nas import datasets
 
     before = file.definition
-    digest = before["data"]["digest"]
+    try:
+        digest, device, backend = before["data"]["digest"], before["device"], before["backend"]
+        threads = before["threads"] if threads is None else threads
+    except (LookupError, TypeError) as error:
+        raise SearchError(f"{file.path} is no record of a search: its definition lacks {error}") from error
     folder = workspace.prepared(experiment.data.name)
     if folder.is_dir():
         digest = datasets.load(folder).digest
-    threads = before["threads"] if threads is None else threads
-    now = experiment.definition(
-        digest, threads, before["device"], before["backend"], before.get("environment")
-    )
+    now = experiment.definition(digest, threads, device, backend, before.get("environment"))
     return differences(before, now)
 
 

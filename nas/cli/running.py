@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from contextlib import AbstractContextManager
@@ -12,10 +11,11 @@ import typer
 
 from nas.cli.common import Name, Track, examples, load_experiment, screen
 from nas.cli.live import Monitor
-from nas.cli.records import RecordFile, live_records, record_of
+from nas.cli.records import RecordFile, readable_records, record_of
 from nas.cli.searching import check_disk, followed
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment
+from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.search.rewards import shown
 from nas.search.search import Search
@@ -46,7 +46,7 @@ def finalize(experiment: Name, track: Track = True) -> None:
         return followed(search, workspace, monitor, track)
 
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
-    final = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+    final = read_json(folder / "final.json")
     winner = final["winner"]
     typer.echo(f"winner  {winner['architecture']}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
@@ -143,13 +143,13 @@ def track(experiment: Name) -> None:
     tracker = Tracker(workspace)
     for name, file in _tracked_files(loaded, workspace):
         with Record.hold(file.path, file.definition) as record:
-            added = tracker.sync(record, file.as_experiment(name))
+            added = tracker.sync(record, file.as_experiment(name, workspace))
             there = record.count("finished")
         typer.echo(f"{name}, seed {file.seed}: {added} children added, all {there} are in MLflow")
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
     if (result := read_evaluation(evaluation, workspace)) is not None:
         path = workspace.models(loaded.name) / "final.json"
-        if path.is_file() and not is_of_winner(result, json.loads(path.read_text(encoding="utf-8"))):
+        if path.is_file() and not is_of_winner(result, read_json(path)):
             typer.echo(f"winner: another one was chosen since the test; nas evaluate {loaded.name} tests it")
             return
         typer.echo(f"winner: {_register(loaded, workspace, result)}")
@@ -164,7 +164,7 @@ def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[s
         InputError: none of its searches was begun here.
     """
     names = (experiment.name, experiment.name + FINAL_SUFFIX)
-    live = live_records(workspace)[0]
+    live = readable_records(workspace)
     files = [(name, file) for name in names for file in live if name in file.names]
     if not any(name == experiment.name for name, _ in files):
         file, _ = record_of(experiment.with_seed(experiment.seeds[0]), workspace)

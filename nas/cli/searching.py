@@ -23,7 +23,7 @@ from nas.cli.common import (
     screen,
 )
 from nas.cli.live import Monitor
-from nas.cli.records import RecordFile, changed_definition, differences, live_records
+from nas.cli.records import RecordFile, changed_definition, differences, readable_records
 from nas.cli.signals import Stopped
 from nas.cli.tables import leaderboard, show_leaderboard
 from nas.dialects import read_otherwise
@@ -127,7 +127,7 @@ def check_disk(workspace: Workspace) -> None:
 
 def _run(experiment: Experiment, workspace: Workspace, console: Console, track: bool) -> Path:
     monitor = Monitor(console)
-    before = live_records(workspace)[0]
+    before = readable_records(workspace)
     with open_search(experiment, workspace, listeners=[monitor]) as running:
         record = running.record
         try:

@@ -25,13 +25,13 @@ from nas.cli.common import (
 )
 from nas.cli.drawing import show_space, write_drawing
 from nas.cli.layers import Line, lines_of, shapes_in_words
-from nas.cli.records import live_records, readable_experiment, record_of
+from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
-from nas.spaces import Architecture, Cost, parse_architecture
+from nas.spaces import Architecture, Cost, UnknownArchitecture, parse_architecture
 from nas.workspace import Workspace
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -94,6 +94,9 @@ def show(
         child = _child_json(row, loaded, seed)
     else:
         architecture = parse_architecture(what)
+    if isinstance(architecture, UnknownArchitecture) and child is not None:
+        _show_unknown(architecture, child, as_json)
+        return
     shape, outputs, model = _sizes(architecture, loaded, workspace)
     if draw is not None:
         write_drawing(architecture, shape, outputs, draw, theme)
@@ -120,7 +123,7 @@ def show(
 
 
 def _only_experiment(workspace: Workspace) -> Experiment:
-    files = live_records(workspace)[0]
+    files = readable_records(workspace)
     of_all = [name for name in files[-1].names if all(name in file.names for file in files)] if files else []
     if not of_all:
         there = ", ".join(sorted({name for file in files for name in file.names})) or "none was begun here"
@@ -205,6 +208,21 @@ def _show_child(child: dict[str, Any]) -> None:
     if child["overrides"]:
         facts.add_row("  recipe overrides", escape(str(child["overrides"])))
     console.print(facts)
+
+
+def _show_unknown(architecture: UnknownArchitecture, child: dict[str, Any], as_json: bool) -> None:
+    """A child whose architecture can't be read: all that is known of it but its layers."""
+    if as_json:
+        unknown = dict.fromkeys(("input_shape", "outputs", "parameters", "multiply_adds", "model"))
+        form = architecture.to_json()
+        print_json(
+            {"text": architecture.text(), "architecture": form, **unknown, "layers": [], "child": child}
+        )
+        return
+    _show_child(child)
+    console = screen()
+    console.print(f"[bold]{escape(architecture.text())}[/]", soft_wrap=True)
+    console.print(f"nothing is told of its layers: {escape(architecture.reason)}", soft_wrap=True)
 
 
 def _show_architecture(

@@ -103,7 +103,14 @@ def _show(
     elif evaluation is None:
         typer.echo(f"Not tested yet: nas finalize {experiment.name}, then nas evaluate {experiment.name}")
     else:
-        for line in tested_lines(evaluation):
+        try:
+            lines = tested_lines(evaluation)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            path = workspace.reports(experiment.name) / "evaluation" / "evaluation.json"
+            raise InputError(
+                f"{path} is not what `nas evaluate` writes ({type(error).__name__}: {error})"
+            ) from error
+        for line in lines:
             typer.echo(line)
     page = workspace.reports(experiment.name) / "page" / "index.html"
     if page.is_file():

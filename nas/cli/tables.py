@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nas import plugins
 from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
 from nas.search.pareto import objective_of, pareto_front
@@ -66,9 +68,16 @@ def leaderboard(
     rule = rule_of(experiment)
     seeds = {id(record): seed for seed, record in records}
     opened = [record for _, record in records]
-    front = pareto_front(opened, rule)
+    if front_only:
+        front = pareto_front(opened, rule)
+        places = front[:size]
+    else:
+        places = best_children(opened, size, rejudging(experiment))
+        same = plugins.with_defaults("reward", experiment.reward.model_dump())
+        rewarded_so = all(record.definition.get("reward") == same for record in opened)
+        rewards = [child.reward for _, child in places]
+        front = pareto_front(opened, rule, min(rewards, default=math.inf) if rewarded_so else None)
     best = {child.proposal.architecture for _, child in front}
-    places = front[:size] if front_only else best_children(opened, size, rejudging(experiment))
     return [
         _row(place, seeds[id(record)], child, rule, child.proposal.architecture in best)
         for place, (record, child) in enumerate(places, 1)
@@ -120,7 +129,7 @@ def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
     if wide:
         table.add_column("architecture", no_wrap=True)
     for row, line in zip(rows, cells, strict=True):
-        table.add_row(*line, *[row.architecture] * wide)
+        table.add_row(*line, *[escape(row.architecture)] * wide)
     console.print(table)
     if not wide:
         for row in rows:

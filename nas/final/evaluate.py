@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from nas.final.touches import (
     summed,
     tested,
 )
-from nas.search.folders import replaced, write_json
+from nas.search.folders import read_json, replaced, write_json
 from nas.search.record import Record
 from nas.workers.backend import check_backend
 from nas.workspace import Workspace
@@ -113,8 +112,7 @@ def read_final(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
             f"'{experiment.name}' has no winner yet: `nas finalize {experiment.name}` chooses one "
             "(or `dvc pull` brings it)"
         )
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_json(path)
 
 
 def rank_correlation(finalists: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

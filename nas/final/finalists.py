@@ -11,7 +11,7 @@ from nas.errors import SearchError
 from nas.experiment import FINAL_SUFFIX, Budget, Experiment, Part, SearchRules
 from nas.search.record import Record, best_children
 from nas.search.search import RewardRule
-from nas.spaces import Architecture, parse_architecture
+from nas.spaces import Architecture, UnknownArchitecture, parse_architecture
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,9 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
             f"the search '{experiment.name}' has no successful child among {children}, so there is "
             f"nothing to retrain: `nas status {experiment.name}` tells why they failed"
         )
+    for one in found:
+        if isinstance(one.architecture, UnknownArchitecture):
+            raise SearchError(f"child {one.child} can't be retrained: {one.architecture.reason}")
     if experiment.final.baseline:
         found.append(Finalist(parse_architecture(experiment.final.baseline), baseline=True))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +12,13 @@ from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.touches import is_of_winner, read_evaluation
+from nas.search.folders import read_json
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Child, Round
 from nas.search.search import RewardRule
+from nas.spaces import UnknownArchitecture
 from nas.workspace import Workspace
 
 FindRecord = Callable[[Experiment], Record]
@@ -178,15 +179,14 @@ def _sizes(
 ) -> tuple[tuple[int, ...], int] | None:
     """What every architecture of the experiment gets and gives, as the data set tells."""
     folder = workspace.prepared(experiment.data.name)
-    first = next((child for searched in searches for child in searched.children), None)
+    children = (child for searched in searches for child in searched.children)
+    architectures = (child.proposal.architecture for child in children)
+    first = next((one for one in architectures if not isinstance(one, UnknownArchitecture)), None)
     if experiment.recipe is None or first is None or not folder.is_dir():
         return None
-    shape, outputs = experiment.built_recipe().shapes(first.proposal.architecture, datasets.load(folder))
+    shape, outputs = experiment.built_recipe().shapes(first, datasets.load(folder))
     return shape, outputs
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    return read_json(path) if path.is_file() else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import Any
 
 from nas.controllers.controller import Controller
@@ -12,7 +11,7 @@ from nas.controllers.listed import ListController
 from nas.datasets import Prepared
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.spaces import Architecture, Space, Tokens, parse_architecture
+from nas.spaces import Architecture, first_architecture, parse_architecture
 
 logger = logging.getLogger("nas")
 
@@ -51,17 +50,3 @@ def _check(parts: str, recipe: Any, architectures: Iterable[Architecture], data:
             raise InputError(
                 f"{parts} and the data '{data.name}' ({data.kind}) don't fit together: {error}"
             ) from error
-
-
-def first_architecture(space: Space) -> Architecture:
-    """The architecture that takes the first option of every choice, and no link."""
-    depth = space.depth.at(0)
-    steps = space.steps(depth)
-
-    def values() -> Iterator[Tokens]:
-        taken: list[Tokens] = []
-        for index in range(len(steps)):
-            taken.append((0,) * steps.widths[index] if steps.is_on(index, taken) else ())
-            yield taken[-1]
-
-    return space.decode(tuple(chain.from_iterable(values())), depth)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nas.errors import InputError
+
 
 @contextmanager
 def replaced(folder: Path) -> Iterator[Path]:
@@ -29,6 +31,31 @@ def replaced(folder: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+LARGEST_JSON = 64 * 2**20
+"""Bytes of a file of this program's own that are read."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The keys and values that `write_json` wrote, or somebody else in its place.
+
+    Raises:
+        InputError: it can't be read, is larger than `LARGEST_JSON`, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
+            raise InputError(f"{path} is too large: at most {LARGEST_JSON:,} bytes are read")
+        found = json.loads(content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); the command that made it, or `dvc checkout`, makes it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold keys and values. Received: {found!r}")
+    return found
 
 
 def write_json(path: Path, value: Any) -> None:

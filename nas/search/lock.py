@@ -17,7 +17,7 @@ def take_lock(path: Path) -> IO[str]:
     """
     file = lock_file(path)
     if file is None:
-        holder = path.read_text().strip() or "?"
+        holder = path.read_text(errors="replace").strip() or "?"
         raise RecordLockedError(
             f"process {holder} is working on this search (record {path.parent}); "
             "wait until it ends, or stop it"

@@ -7,18 +7,19 @@ acted upon. What else shows a search (MLflow, the report, DVC's metrics) is made
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
 import nas
-from nas.errors import InputError, SearchError
-from nas.evaluation import ChildResult, Proposal
+from nas.errors import InputError, NasError, SearchError, TemporaryError, printable
+from nas.evaluation import ChildResult, Proposal, Status
 from nas.search.lock import take_lock
 from nas.search.packing import pack, unpack
 from nas.search.rows import Child, Round
@@ -26,6 +27,9 @@ from nas.spaces import Architecture
 
 SCHEMA = 1
 """Version of the tables; a record of another version is refused in a sentence."""
+
+_PATIENCE_SECONDS = 2
+"""How long a reader waits for a record that somebody has locked: a search locks none, so it is no search."""
 
 _TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -45,6 +49,12 @@ CREATE TABLE projected(
     target TEXT NOT NULL, item TEXT NOT NULL, reference TEXT NOT NULL, PRIMARY KEY (target, item));
 """
 
+_ROUNDS_AT_ONCE = 64
+"""Of which results are in memory together where all are read."""
+
+_INDEX = "CREATE INDEX IF NOT EXISTS children_by_status ON children(status)"
+"""Lets readers count without reading every row; an older record gets it when it is gone on with."""
+
 
 class Record:
     """A search's record, open for reading (`read`) or, by one process at a time, for going on (`hold`)."""
@@ -55,9 +65,12 @@ class Record:
         self._db.row_factory = sqlite3.Row
         self._lock = lock
         self._serial = threading.RLock()
-        version = self.meta("schema", -1)
+        try:
+            version, writer = self.meta("schema", -1), self.meta("nasflow", "?")
+        except NasError:
+            self.close()
+            raise
         if version != SCHEMA:
-            writer = self.meta("nasflow", "?")
             self.close()
             raise SearchError(
                 f"the record {path} was written by nasflow {writer} in schema {version}; this is nasflow "
@@ -70,12 +83,23 @@ class Record:
 
         Raises:
             InputError: there is no record.
+            SearchError: it is damaged, another program's, or not this user's to read.
+            TemporaryError: somebody has locked it.
         """
-        if not path.is_file():
-            raise InputError(f"there is no record at {path}; `nas search` begins one")
-        connection = sqlite3.connect(
-            f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=30, check_same_thread=False
-        )
+        with _sentences(path):
+            try:
+                path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                raise InputError(f"there is no record at {path}; `nas search` begins one") from None
+            if not path.is_file():
+                raise _damaged(path, "it is a folder, or a link that leads nowhere")
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                timeout=_PATIENCE_SECONDS,
+                check_same_thread=False,
+            )
         return cls(path, connection, lock=None)
 
     @classmethod
@@ -90,20 +114,27 @@ class Record:
 
         Raises:
             RecordLockedError: another process holds it; the message names the process.
+            SearchError: the record that is there can't be gone on with; the message says why.
+            TemporaryError: the disk is full.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = take_lock(path.parent / "lock")
+        with _sentences(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = take_lock(path.parent / "lock")
         try:
-            if snapshot is not None and is_ahead(snapshot, path, definition):
-                _take_up(snapshot, path)
-            elif not path.exists():
-                fresh = path.with_suffix(".new")
-                fresh.unlink(missing_ok=True)
-                _begin(fresh, definition)
-                fresh.replace(path)
-            connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            with _sentences(path):
+                if snapshot is not None and is_ahead(snapshot, path, definition):
+                    _take_up(snapshot, path)
+                elif not os.path.lexists(path):
+                    fresh = path.with_suffix(".new")
+                    fresh.unlink(missing_ok=True)
+                    _begin(fresh, definition)
+                    fresh.replace(path)
+                if not path.is_file():
+                    raise _damaged(path, "it is a folder, or a link that leads nowhere")
+                connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(_INDEX)
             record = cls(path, connection, lock)
             if record.definition != json.loads(json.dumps(definition)):
                 record.close()
@@ -223,21 +254,21 @@ class Record:
 
     def meta(self, key: str, default: Any = None) -> Any:
         """The JSON value kept under `key`."""
-        try:
+        with _sentences(self.path):
             rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        except sqlite3.DatabaseError as error:
-            raise SearchError(f"{self.path} is no record of a search: {error}") from error
-        return json.loads(rows[0]["value"]) if rows else default
+            return json.loads(rows[0]["value"]) if rows else default
 
     @property
     def definition(self) -> dict[str, Any]:
         """What defines the search (see `Experiment.definition`)."""
-        return dict(self.meta("definition", {}))
+        with _sentences(self.path):
+            return dict(self.meta("definition", {}))
 
     def controller_state(self) -> dict[str, Any] | None:
         """The controller's last committed state; None before the first round."""
-        rows = self._rows("SELECT state FROM controller")
-        return unpack(json.loads(rows[0]["state"])) if rows else None
+        with _sentences(self.path):
+            rows = self._rows("SELECT state FROM controller")
+            return unpack(json.loads(rows[0]["state"])) if rows else None
 
     def round(self, number: int) -> Round:
         return self._rounds("WHERE number = ?", (number,))[0]
@@ -245,6 +276,11 @@ class Record:
     def rounds(self) -> list[Round]:
         """All rounds in order."""
         return self._rounds("ORDER BY number")
+
+    def last_update(self) -> Round | None:
+        """The last round that was learnt from."""
+        found = self._rounds("WHERE updated_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+        return found[0] if found else None
 
     def count_rounds(self) -> int:
         """How many rounds were begun."""
@@ -275,7 +311,9 @@ class Record:
 
     def running(self) -> list[Child]:
         """Children that were begun and have no result yet."""
-        return self._children("WHERE started_at IS NOT NULL AND result IS NULL ORDER BY started_at")
+        return self._children(  # by the index of rewards, which only a result has
+            "WHERE reward IS NULL AND started_at IS NOT NULL AND result IS NULL ORDER BY started_at"
+        )
 
     def best(self, count: int, rule: Callable[[ChildResult], float] | None = None) -> list[Child]:
         """The `count` successful children of highest reward, each architecture once (its best child).
@@ -286,22 +324,47 @@ class Record:
         """
         if rule is not None:
             ok = self._children("WHERE status = 'ok' ORDER BY number")
-            once: dict[str, Child] = {}
+            best: dict[str, Child] = {}
             for child in sorted((child.judged(rule) for child in ok), key=lambda child: -child.reward):
-                once.setdefault(child.proposal.architecture.text(), child)
-            return list(once.values())[:count]
-        return self._children(
-            "WHERE number IN (SELECT number FROM (SELECT number, reward, ROW_NUMBER() OVER "
-            "(PARTITION BY architecture ORDER BY reward DESC, number) AS place FROM children "
-            "WHERE status = 'ok') WHERE place = 1 ORDER BY reward DESC, number LIMIT ?) "
-            "ORDER BY reward DESC, number",
-            (count,),
-        )
+                best.setdefault(child.proposal.architecture.text(), child)
+            return list(best.values())[:count]
+        once: dict[str, int] = {}
+        with self._serial, _sentences(self.path):
+            rows = self._db.execute(  # by the index of rewards, as far as is needed
+                "SELECT number, architecture FROM children WHERE +status = 'ok' ORDER BY reward DESC, number"
+            )
+            while len(once) < count and (row := rows.fetchone()) is not None:
+                once.setdefault(row["architecture"], row["number"])
+            rows.close()
+        return [self.child(number) for number in once.values()]
 
-    def successes(self) -> Iterator[tuple[int, ChildResult]]:
-        """Number and result of every successful child, without the rest of its row: for what reads all."""
-        for row in self._rows("SELECT number, result FROM children WHERE status = 'ok' ORDER BY number"):
-            yield row["number"], ChildResult.from_json(json.loads(row["result"]))
+    def successes(self, least: float | None = None) -> Iterator[tuple[int, ChildResult]]:
+        """Number and result of successful children, without the rest of their rows: for what reads many.
+
+        Args:
+            least: only those of at least this reward; None: all.
+        """
+        where, parameters = ("1", ()) if least is None else ("reward >= ?", (least,))
+        for row in self._rows(
+            f"SELECT number, result FROM children WHERE +status = 'ok' AND {where} ORDER BY number",
+            parameters,
+        ):
+            with _sentences(self.path):
+                result = ChildResult.from_json(json.loads(row["result"]))
+            yield row["number"], result
+
+    def curves(self, metric: str, first: int, before: int) -> Iterator[list[float]]:
+        """The values of `metric` by epoch, of all good children of the rounds from `first` to `before`."""
+        for begin in range(first, before, _ROUNDS_AT_ONCE):
+            for row in self._rows(
+                "SELECT result FROM children WHERE round >= ? AND round < ? AND +status = 'ok' "
+                "ORDER BY number",
+                (begin, min(begin + _ROUNDS_AT_ONCE, before)),
+            ):
+                with _sentences(self.path):
+                    result = ChildResult(Status.OK, tuple(json.loads(row["result"])["history"]))
+                with suppress(InputError):  # a trainer of one's own may not record it
+                    yield result.curve(metric)
 
     def twins_before(self, child: Child) -> list[Child]:
         """Earlier children with the same architecture and overrides, in the order of their numbers."""
@@ -316,6 +379,28 @@ class Record:
         where = {None: "1", "finished": "status IS NOT NULL"}.get(status, "status = ?")
         parameters = (status,) if where.endswith("?") else ()
         return int(self._rows(f"SELECT COUNT(*) AS n FROM children WHERE {where}", parameters)[0]["n"])
+
+    def begins(self, other: Record) -> bool:
+        """Whether the children here were proposed in `other` just so."""
+        sql = "SELECT number, proposal FROM children WHERE number >= ? ORDER BY number LIMIT ?"
+        at_once = 8 * _ROUNDS_AT_ONCE
+        for begin in range(0, self.count(), at_once):
+            pairs = zip(self._rows(sql, (begin, at_once)), other._rows(sql, (begin, at_once)), strict=False)
+            for mine, theirs in pairs:
+                with _sentences(self.path):
+                    if mine["proposal"] != theirs["proposal"] and json.loads(mine["proposal"]) != json.loads(
+                        theirs["proposal"]
+                    ):
+                        return False
+        return True
+
+    def counts(self) -> dict[Status, int]:
+        """How many children ended with each status."""
+        rows = self._rows(
+            "SELECT status, COUNT(*) AS n FROM children WHERE status IS NOT NULL GROUP BY status"
+        )
+        found = {row["status"]: int(row["n"]) for row in rows}
+        return {status: found.get(str(status), 0) for status in Status}
 
     def cost_seconds(self) -> float:
         """Training time of all children together; one that shares another's result cost nothing."""
@@ -358,27 +443,29 @@ class Record:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        with self._serial:
+        with self._serial, _sentences(self.path):
             self._db.execute("VACUUM INTO ?", (str(fresh),))
         fresh.replace(target)
 
     # --- inside -----------------------------------------------------------------------------------
 
     def _rows(self, sql: str, parameters: Iterable[Any] = ()) -> list[sqlite3.Row]:
-        with self._serial:
+        with self._serial, _sentences(self.path):
             return self._db.execute(sql, tuple(parameters)).fetchall()
 
     def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self._serial)
+        return _Transaction(self._db, self._serial, self.path)
 
     def _put_state(self, state: Mapping[str, Any]) -> None:
         self._db.execute("INSERT OR REPLACE INTO controller VALUES (0, ?)", (json.dumps(pack(state)),))
 
     def _rounds(self, where: str, parameters: Iterable[Any] = ()) -> list[Round]:
-        return [Round.from_row(row) for row in self._rows(f"SELECT * FROM rounds {where}", parameters)]
+        with _sentences(self.path):
+            return [Round.from_row(row) for row in self._rows(f"SELECT * FROM rounds {where}", parameters)]
 
     def _children(self, where: str, parameters: Iterable[Any] = ()) -> list[Child]:
-        return [Child.from_row(row) for row in self._rows(f"SELECT * FROM children {where}", parameters)]
+        with _sentences(self.path):
+            return [Child.from_row(row) for row in self._rows(f"SELECT * FROM children {where}", parameters)]
 
 
 def best_children(
@@ -402,23 +489,72 @@ def best_children(
 class _Transaction:
     """All or nothing: commits at the end of the block, rolls back on any error."""
 
-    def __init__(self, db: sqlite3.Connection, serial: threading.RLock) -> None:
-        self._db, self._serial = db, serial
+    def __init__(self, db: sqlite3.Connection, serial: threading.RLock, path: Path) -> None:
+        self._db, self._serial, self._path = db, serial, path
 
     def __enter__(self) -> sqlite3.Connection:
         self._serial.acquire()
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            with _sentences(self._path):
+                self._db.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._serial.release()
             raise
         return self._db
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, *_: object) -> None:
         try:
-            self._db.execute("ROLLBACK" if kind else "COMMIT")
+            if error is None:
+                with _sentences(self._path):
+                    self._db.execute("COMMIT")
+            elif isinstance(error, sqlite3.Error):
+                with _sentences(self._path):
+                    raise error
         finally:
+            if self._db.in_transaction:  # a full disk may have rolled it back already
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
             self._serial.release()
+
+
+@contextmanager
+def _sentences(path: Path) -> Iterator[None]:
+    """Says what is wrong with the record at `path`, and what can be done, in place of SQLite or Python."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # our own mistake, not the file's
+    except sqlite3.Error as error:
+        raise _told(path, error) from error
+    except OSError as error:
+        raise SearchError(f"the record {path} can't be used: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # it was opened, but what stands in it isn't what a search writes
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _told(path: Path, error: sqlite3.Error) -> NasError:
+    said = str(error)
+    if "full" in said:
+        return TemporaryError(
+            f"the disk of {path} is full. Nothing that was finished is lost: make room and run the same "
+            "command again"
+        )
+    if "locked" in said or "busy" in said:
+        return TemporaryError(f"another program has locked {path}; end it, or try again later")
+    if any(word in said for word in ("readonly", "unable to open", "disk I/O", "access permission")):
+        return SearchError(
+            f"the record {path} can't be used ({said}): its folder and disk must be readable, and for a "
+            "search writable, by this user; what was finished is kept in it"
+        )
+    return _damaged(path, said)
+
+
+def _damaged(path: Path, why: str) -> SearchError:
+    return SearchError(
+        f"{path} is no record of a search, or is damaged ({printable(why)[:200]}). Move its folder away: "
+        "`nas search` then goes on from the snapshot in data/searches, if there is one, or begins anew"
+    )
 
 
 def is_of(path: Path, definition: Mapping[str, Any]) -> bool:
@@ -442,8 +578,7 @@ def is_ahead(snapshot: Path, live: Path, definition: Mapping[str, Any]) -> bool:
     with Record.read(snapshot) as there, Record.read(live) as here:
         if here.count("finished") >= there.count("finished"):
             return False
-        pairs = zip(here.children(), there.children(), strict=False)
-        if here.count() > there.count() or any(mine.proposal != theirs.proposal for mine, theirs in pairs):
+        if here.count() > there.count() or not here.begins(there):
             raise SearchError(
                 f"the record {live} and the snapshot {snapshot} are of the same search but went different "
                 "ways; move one of them away"

@@ -51,6 +51,11 @@ class AccuracyReward:
                 f"window={self.window}, power={self.power}, failed={self.failed}"
             )
 
+    @property
+    def dominance_pays(self) -> bool:
+        """Whether no network is rewarded less than one that it beats in cost and score."""
+        return self.power >= 0
+
     def score(self, result: ChildResult) -> float | None:
         """The measured quality that people compare, before the power; None for a failed child."""
         if not result.ok or not result.history:
@@ -78,6 +83,8 @@ class PerplexityReward:
     """
 
     lower_is_better: ClassVar[bool] = True
+    dominance_pays: ClassVar[bool] = True
+    """No network is rewarded less than one that it beats in cost and score."""
 
     c: float = 80.0
     window: int = 1

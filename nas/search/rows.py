@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nas.evaluation import ChildResult, Proposal
+from nas.evaluation import ChildResult, Proposal, Status
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,23 @@ class Child:
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> Child:
-        """The child of a row of the table `children`."""
+        """The child of a row of the table `children`.
+
+        Raises:
+            ValueError, LookupError or TypeError: it is no row that a search wrote.
+        """
+        result = ChildResult.from_json(json.loads(row["result"])) if row["result"] else None
+        if result is not None:
+            try:
+                _check_numbers({"reward": result.reward or 0.0, "parameters": result.parameters})
+                for epoch in result.history:
+                    _check_numbers(epoch)
+            except ValueError as error:  # of a user's own trainer, say: one such child hides no other
+                result = ChildResult(
+                    Status.CRASHED, seed=row["seed"], message=f"its result is wrong: {error}"
+                )
         return cls(
-            proposal=Proposal.from_json(json.loads(row["proposal"])),
+            proposal=Proposal.from_json(json.loads(row["proposal"]), row["architecture"]),
             round=row["round"],
             seed=row["seed"],
             attempts=row["attempts"],
@@ -48,7 +62,7 @@ class Child:
             started_at=row["started_at"],
             finished_at=row["finished_at"],
             same_as=row["same_as"],
-            result=ChildResult.from_json(json.loads(row["result"])) if row["result"] else None,
+            result=result,
         )
 
     def judged(self, rule: Callable[[ChildResult], float]) -> Child:
@@ -96,4 +110,12 @@ class Round:
     def from_row(cls, row: sqlite3.Row) -> Round:
         """The round of a row of the table `rounds`."""
         statistics = json.loads(row["statistics"]) if row["statistics"] else None
+        _check_numbers(statistics or {})
         return cls(row["number"], row["policy_version"], row["sampled_at"], row["updated_at"], statistics)
+
+
+def _check_numbers(values: Mapping[str, object]) -> None:
+    """Raises ValueError if something else than a number stands among `values`."""
+    for name, value in values.items():
+        if not isinstance(value, int | float):
+            raise ValueError(f"{name} is {value!r}, not a number")

@@ -6,10 +6,9 @@ import bisect
 import hashlib
 import logging
 import math
-import sqlite3
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +21,7 @@ from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Proposa
 from nas.experiment import Budget, Experiment
 from nas.search.record import Record
 from nas.search.rows import Child, Round
+from nas.spaces import UnknownArchitecture
 
 logger = logging.getLogger("nas")
 
@@ -96,7 +96,7 @@ class Search:
     commit: str = ""
     _judges: bool = False
     _unjudged: int = 0
-    _curves: list[list[float]] = field(default_factory=list)
+    _curves: list[array[float]] = field(default_factory=list)
     _rounds_in_curves: int = 0
     _begun: dict[int, Future[None]] = field(default_factory=dict)
     _lock: Any = field(default_factory=RLock)
@@ -180,6 +180,9 @@ class Search:
             self._begin(child.number, done)
 
     def _evaluate(self, child: Child, done: Future[None]) -> None:
+        architecture = child.proposal.architecture
+        if isinstance(architecture, UnknownArchitecture):
+            raise SearchError(f"child {child.number} can't be trained: {architecture.reason}")
         folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
         job = Job(child.proposal, child.seed, self._elders(child.round), folder)
 
@@ -189,7 +192,7 @@ class Search:
 
         def finished(future: Future[ChildResult]) -> None:
             if future.cancelled():
-                with suppress(sqlite3.Error):  # only the count of attempts would be one too high
+                with suppress(NasError):  # only the count of attempts would be one too high
                     self.record.stop_child(child.number)
                 _cancel(done)
                 return
@@ -325,19 +328,24 @@ class Search:
         if not getattr(recipe, "stop_hopeless", False):
             return ()
         with self._lock:
-            for number in range(self._rounds_in_curves, round_number):
-                for child in self.record.children(round=number):
-                    if child.result is not None and child.result.ok:
-                        with suppress(InputError):  # a trainer of one's own may not record it
-                            self._add_curve(child.result.curve(recipe.watched))
+            self._add_curves(self.record.curves(recipe.watched, self._rounds_in_curves, round_number))
             self._rounds_in_curves = max(self._rounds_in_curves, round_number)
-            return tuple(statistics.median(values) for values in self._curves)
+            return tuple(map(_median, self._curves))
 
-    def _add_curve(self, curve: Sequence[float]) -> None:
-        for epoch, value in enumerate(curve):
-            if epoch == len(self._curves):
-                self._curves.append([])
-            bisect.insort(self._curves[epoch], value)
+    def _add_curves(self, curves: Iterable[Sequence[float]]) -> None:
+        fresh: list[array[float]] = []
+        for curve in curves:
+            fresh += [array("d") for _ in range(len(curve) - len(fresh))]
+            for values, value in zip(fresh, curve, strict=False):
+                values.append(value)
+        self._curves += [array("d") for _ in range(len(fresh) - len(self._curves))]
+        for epoch, values in enumerate(fresh):
+            known = self._curves[epoch]
+            if len(values) > len(known):  # the record was opened just now
+                self._curves[epoch] = array("d", sorted(known + values))
+            else:
+                for value in values:
+                    bisect.insort(known, value)
 
     def __enter__(self) -> Self:
         return self
@@ -367,6 +375,12 @@ def room(record: Record, budget: Budget, seconds: float) -> int | float:
     if budget.cost_seconds is not None and record.cost_seconds() >= budget.cost_seconds:
         return 0
     return math.inf if budget.children is None else max(0, budget.children - record.count())
+
+
+def _median(values: Sequence[float]) -> float:
+    """Of sorted values, of which there is at least one."""
+    middle = len(values) // 2
+    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
 
 def child_seed(seed: int, proposal: Proposal) -> int:

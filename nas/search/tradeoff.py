@@ -53,6 +53,10 @@ class TradeoffReward(AccuracyReward):
         if self.target <= 0:
             raise InputError(f"target must be above 0. Received: {self.target!r}")
 
+    @property
+    def dominance_pays(self) -> bool:
+        return super().dominance_pays and self.below <= 0 and self.above <= 0
+
     def __call__(self, result: ChildResult) -> float:
         """The reward; finite whatever the result.
 

@@ -1,7 +1,14 @@
 """What may be built: steps, architectures and their text form. Pure Python."""
 
-from nas.spaces.architecture import Architecture, Cost, architecture_from_json, parse_architecture
-from nas.spaces.space import DepthSchedule, Space
+from nas.spaces.architecture import (
+    Architecture,
+    Cost,
+    UnknownArchitecture,
+    architecture_from_json,
+    parse_architecture,
+    recorded_architecture,
+)
+from nas.spaces.space import DepthSchedule, Space, first_architecture
 from nas.spaces.steps import Choice, Links, Pick, Point, Step, StepList, Tokens, When
 
 __all__ = [
@@ -16,7 +23,10 @@ __all__ = [
     "Step",
     "StepList",
     "Tokens",
+    "UnknownArchitecture",
     "When",
     "architecture_from_json",
+    "first_architecture",
     "parse_architecture",
+    "recorded_architecture",
 ]

@@ -6,13 +6,14 @@ Every architecture has a short text form that can be pasted into a shell without
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from nas import plugins
-from nas.errors import InputError
+from nas.errors import InputError, printable
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,47 @@ class Architecture(ABC):
         return self.text()
 
 
-def _class_of(kind: str) -> type[Architecture]:
-    found = plugins.find("architecture", kind)
+@dataclass(frozen=True)
+class UnknownArchitecture(Architecture):
+    """An architecture out of a record that can't be read here: it is shown as its text, and never built.
+
+    Its kind may be a class that nobody but the record names (see `nas.plugins.find`), or its fields may
+    not be ones that the kind allows.
+
+    Attributes:
+        written: its text form as the record has it, without control characters.
+        reason: why it can't be read.
+    """
+
+    kind: ClassVar[str] = "unknown"
+
+    written: str
+    reason: str = field(compare=False)
+
+    def body(self) -> str:
+        return self.written
+
+    def text(self) -> str:
+        return self.written
+
+    @classmethod
+    def from_body(cls, body: str) -> Self:
+        raise InputError(f"an unknown architecture is never made of a text. Received: {body!r}")
+
+    def fields(self) -> dict[str, Any]:
+        return {"written": self.written}
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+        raise InputError(f"an unknown architecture is never made of fields. Received: {fields!r}")
+
+    def cost(self, input_shape: tuple[int, ...], outputs: int) -> Cost:
+        """Raises InputError: nobody knows what it builds."""
+        raise InputError(f"the architecture {self.written} can't be built: {self.reason}")
+
+
+def _class_of(kind: str, trusted: bool) -> type[Architecture]:
+    found = plugins.find("architecture", kind, trusted=trusted)
     if not (isinstance(found, type) and issubclass(found, Architecture)):
         raise InputError(f"'{kind}' names no architecture")
     return found
@@ -98,12 +138,38 @@ def parse_architecture(text: str) -> Architecture:
     kind, colon, body = text.strip().rpartition(":")
     if not colon:
         raise InputError(f"an architecture begins with its kind, as in 'conv:3x3x24@0'. Received: {text!r}")
-    return _class_of(kind).from_body(body)
+    return _class_of(kind, trusted=True).from_body(body)
 
 
-def architecture_from_json(value: Mapping[str, Any]) -> Architecture:
-    """The architecture whose `to_json` gave `value`."""
+def architecture_from_json(value: Mapping[str, Any], *, trusted: bool = False) -> Architecture:
+    """The architecture whose `to_json` gave `value`.
+
+    Args:
+        value: the JSON form.
+        trusted: its kind may be imported (see `nas.plugins.find`): this program made it, no file.
+
+    Raises:
+        InputError: the kind is unknown, or the fields are wrong.
+    """
     if not isinstance(value, Mapping) or "kind" not in value:
         raise InputError(f"the JSON form of an architecture has a 'kind'. Received: {value!r}")
     fields = dict(value)
-    return _class_of(str(fields.pop("kind"))).from_fields(fields)
+    return _class_of(str(fields.pop("kind")), trusted).from_fields(fields)
+
+
+def recorded_architecture(value: Mapping[str, Any], text: str = "") -> Architecture:
+    """The architecture whose `to_json` gave `value`, which stands in a record that others may have written.
+
+    Args:
+        value: the JSON form.
+        text: the text form that stands beside it.
+
+    Returns:
+        An `UnknownArchitecture` unless it can be read without importing what only the record names.
+    """
+    try:
+        return architecture_from_json(value)
+    except Exception as error:  # a class that reads what it didn't write may fail in any way
+        return UnknownArchitecture(
+            printable(text or json.dumps(value)), printable(str(error) or type(error).__name__)
+        )

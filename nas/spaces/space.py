@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from nas.errors import InputError
@@ -101,3 +102,17 @@ class Space(ABC):
     def size(self, depth: int) -> int:
         """The exact number of token strings of `depth`."""
         return self.steps(depth).size()
+
+
+def first_architecture(space: Space) -> Architecture:
+    """The architecture that takes the first option of every choice, and no link."""
+    depth = space.depth.at(0)
+    steps = space.steps(depth)
+
+    def values() -> Iterator[Tokens]:
+        taken: list[Tokens] = []
+        for index in range(len(steps)):
+            taken.append((0,) * steps.widths[index] if steps.is_on(index, taken) else ())
+            yield taken[-1]
+
+    return space.decode(tuple(chain.from_iterable(values())), depth)

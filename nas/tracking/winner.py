@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from nas.datasets import Prepared, PreparedImages
 from nas.errors import InputError
 from nas.experiment import Experiment
+from nas.search.folders import read_json
 from nas.search.rewards import shown
 from nas.tracking import facts
 from nas.tracking.connection import Connection
@@ -32,7 +32,7 @@ def register(
         if not file.is_file():
             raise InputError(f"{folder} holds no winner: {file.name} is missing; `nas finalize` makes it")
     flavour(data)  # before anything is logged
-    story = json.loads(final.read_text(encoding="utf-8"))
+    story = read_json(final)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     name = f"nasflow-{experiment.name}"
     experiment_id = to.experiment(experiment.name, experiment.about)

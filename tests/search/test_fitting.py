@@ -10,8 +10,8 @@ import yaml
 
 from nas.errors import InputError
 from nas.experiment import Experiment, load
-from nas.search.fitting import first_architecture
 from nas.search.opening import open_search
+from nas.spaces import first_architecture
 from nas.spaces.cell import CellSpace
 from nas.spaces.conv import ConvSpace
 from nas.workspace import Workspace

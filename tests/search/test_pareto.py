@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,27 @@ def test_the_leaderboard_marks_the_front(tmp_path: Path, front: bool):
         assert dict(zip(table["child"], table["pareto"], strict=True)) == {0: True, 1: True, 2: False}
     else:
         assert tuple(table.columns) == COLUMNS[:-1]
+
+
+RULES = [
+    AccuracyReward(),
+    AccuracyReward(power=0.0),
+    AccuracyReward(power=-1.0),
+    TradeoffReward(objective="parameters", target=50.0),
+    TradeoffReward(objective="parameters", target=50.0, below=0.5),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_the_front_among_the_best_is_that_of_all(tmp_path: Path, rule: AccuracyReward):
+    dice = random.Random(3)
+    children = [(dice.randrange(1, 20) / 20, dice.randrange(1, 100)) for _ in range(150)]
+    with record_of(tmp_path / "a", children) as record:
+        for child in record.children():
+            reward = rule(child.result)
+            record._db.execute("UPDATE children SET reward = ? WHERE number = ?", (reward, child.number))
+        rewards = dict(record._db.execute("SELECT number, reward FROM children").fetchall())
+        whole = numbers(pareto_front([record], rule))
+        for least in sorted(set(rewards.values()))[-30::5]:
+            among = numbers(pareto_front([record], rule, least))
+            assert [n for n in among if rewards[n] >= least] == [n for n in whole if rewards[n] >= least]

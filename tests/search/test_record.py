@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,15 @@ def test_projections_are_noted_by_target(path: Path) -> None:
         record.set_projected("mlflow", {"child 2": "run-b"})
         assert record.projected("mlflow") == {"child 1": "run-a", "child 2": "run-b"}
         assert record.projected("other") == {}
+
+
+def test_a_record_of_an_earlier_version_gets_the_index_that_readers_count_by(path: Path) -> None:
+    with Record.hold(path, {"seed": 1}):
+        pass
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP INDEX children_by_status")
+    with Record.read(path) as record:
+        assert sum(record.counts().values()) == 0, "readers need no index"
+    with Record.hold(path, {"seed": 1}) as record:
+        plan = record._db.execute("EXPLAIN QUERY PLAN SELECT status, COUNT(*) FROM children GROUP BY status")
+        assert "COVERING INDEX children_by_status" in plan.fetchone()["detail"]

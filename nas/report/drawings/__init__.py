@@ -14,7 +14,7 @@ from nas.report.drawings.listing import draw_listing
 from nas.report.drawings.parts import Drawing
 from nas.report.drawings.styles import Theme
 from nas.report.drawings.svg import svg
-from nas.spaces import Architecture
+from nas.spaces import Architecture, UnknownArchitecture
 from nas.spaces.cell import RecurrentCell
 from nas.spaces.conv import ConvNet
 from nas.spaces.nasbench201 import NasBench201Cell
@@ -62,6 +62,13 @@ def _(cell: StandardCell, shape: tuple[int, ...] | None = None, outputs: int | N
 @draw.register
 def _(cell: NasBench201Cell, shape: tuple[int, ...] | None = None, outputs: int | None = None) -> Drawing:
     return draw_bench_cell(cell)
+
+
+@draw.register
+def _(
+    unknown: UnknownArchitecture, shape: tuple[int, ...] | None = None, outputs: int | None = None
+) -> Drawing:
+    return draw_listing(unknown, "this workspace can't read it")
 
 
 @draw.register
