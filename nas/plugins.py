@@ -111,7 +111,7 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     cls = find(kind, str(rest.pop("name")))
     if not callable(cls):
         raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = _parameters(cls).values()
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     valid = [name for name in named if name not in given]
@@ -132,10 +132,27 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     So a default that is written out, or one that a later version changes, is told from another value.
     """
-    parameters = inspect.signature(find(kind, str(options["name"]))).parameters
+    parameters = _parameters(find(kind, str(options["name"])))
     defaults = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
     return {**defaults, **options}
+
+
+def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+    """What a part is built from, by name, with its options among it.
+
+    These are the parameters of its `__init__`. A class that takes options which a dataclass describes names
+    that by its attribute `Options` and takes them as `**options`; in place of those stand its fields. Where a
+    subclass has an `__init__` of its own, this alone says what it takes.
+    """
+    parameters = dict(inspect.signature(cls).parameters)
+    for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
+        if "Options" in vars(base):
+            own = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+            return {**own, **inspect.signature(vars(base)["Options"]).parameters}
+        if "__init__" in vars(base):
+            break
+    return parameters
