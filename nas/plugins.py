@@ -6,6 +6,7 @@ package, or by its import path `package.module:Name`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
@@ -144,15 +145,16 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
     """What a part is built from, by name, with its options among it.
 
-    These are the parameters of its `__init__`. A class that takes options which a dataclass describes names
-    that by its attribute `Options` and takes them as `**options`; in place of those stand its fields. Where a
-    subclass has an `__init__` of its own, this alone says what it takes.
+    These are the parameters of its `__init__`. A class whose options stand in a dataclass names that by its
+    attribute `Options` and takes them as `**options`, in whose place the dataclass's fields are given here.
+    Where a subclass has an `__init__` of its own, this alone says what it takes.
     """
     parameters = dict(inspect.signature(cls).parameters)
+    named = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
     for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
-        if "Options" in vars(base):
-            own = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
-            return {**own, **inspect.signature(vars(base)["Options"]).parameters}
+        options = vars(base).get("Options")
+        if dataclasses.is_dataclass(options) and len(named) < len(parameters):
+            return {**named, **inspect.signature(options).parameters}  # type: ignore[arg-type]
         if "__init__" in vars(base):
             break
     return parameters

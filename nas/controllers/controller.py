@@ -24,7 +24,7 @@ Gradient = dict[str, np.ndarray]
 
 
 class Controller(ABC):
-    """Decides what to try next.
+    """Algorithm of a search: decides what to try next.
 
     A controller is built as `Class(space, seed=…, **options)`, its options being those of the
     experiment's YAML. It may not survive between two calls: everything that it needs to go on is in

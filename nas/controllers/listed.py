@@ -12,7 +12,7 @@ from nas.spaces import Architecture, Space, parse_architecture
 
 
 class ListController(Controller):
-    """Proposes the entries of a list in order, each once, and learns nothing.
+    """List of entries that are proposed in order, each once; it learns nothing.
 
     Args:
         space: only names the family; entries may lie outside it (a hand-made baseline does).

@@ -95,7 +95,7 @@ def lstm_layers(parameters: Mapping[str, Array]) -> int:
 
 @dataclass(frozen=True)
 class LayerTape:
-    """What the gradient of one layer's step needs; gates are (i, f, o, g) side by side."""
+    """Values that the gradient of one layer's step needs; gates are (i, f, o, g) side by side."""
 
     joined: Array
     gates: Array

@@ -142,7 +142,7 @@ class Advantages:
         """Takes up a `state()`.
 
         Raises:
-            InputError: it is none; nothing was changed.
+            InputError: it is not one; nothing was changed.
         """
         try:
             baseline = None if state["baseline"] is None else float(state["baseline"])

@@ -39,7 +39,7 @@ class PpoOptions(PolicyGradientOptions):
 
 
 class Ppo(LstmController):
-    """Learns a policy by PPO with the clipped objective (Schulman et al., 2017, eq. 7).
+    """Policy learnt by PPO with the clipped objective (Schulman et al., 2017, eq. 7).
 
     Minimises, over the m architectures of an update with advantages A_k and entropies H_k,
 

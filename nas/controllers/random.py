@@ -20,7 +20,7 @@ Kept = Callable[[int], Tokens | None]
 
 
 class RandomController(Controller):
-    """Takes each decision uniformly: every option of a choice, every point of a pick, each link by ½.
+    """Uniform random search: every option of a choice, every point of a pick, each link by ½.
 
     Source: the control experiment of Zoph & Le (2017, §4.2). Uniform over decisions, not over
     architectures: where a decision switches others off, or several token strings write the same

@@ -25,7 +25,7 @@ class ReinforceOptions(PolicyGradientOptions):
 
 
 class Reinforce(LstmController):
-    """Learns a policy by REINFORCE (Williams, 1992; Zoph & Le, 2017, §3.2).
+    """Policy learnt by REINFORCE (Williams, 1992; Zoph & Le, 2017, §3.2).
 
     Minimises, over the m architectures of an update with rewards R_k and entropies H_k,
 
