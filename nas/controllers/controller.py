@@ -93,7 +93,7 @@ class Controller(ABC):
         """
         try:
             self.updates = int(state["updates"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
 
     def sampler_state(self) -> State:
@@ -106,9 +106,11 @@ class Controller(ABC):
         Raises:
             InputError: it doesn't fit this controller; nothing was changed.
         """
+        before = self.random.bit_generator.state
         try:
             self.random.bit_generator.state = state["random"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            self.random.bit_generator.state = before  # NumPy may have taken up a part of it
             raise self._unfit(error) from error
 
     def state(self) -> State:

@@ -88,7 +88,7 @@ class Evolution(Controller):
             ]
             for depth, tokens, _ in members:
                 self.space.steps(depth).split(tokens)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         if not all(math.isfinite(reward) for _, _, reward in members):
             raise self._unfit("a member's reward must be a finite number")

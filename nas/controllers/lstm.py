@@ -264,7 +264,7 @@ class Adam:
         """
         try:
             step, mean, square = int(state["step"]), state["mean"], state["square"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"not a valid state for Adam: {error!r}") from error
         mean = fitting(mean, self._parameters, "the state's means of gradients")
         square = fitting(square, self._parameters, "the state's means of squared gradients")

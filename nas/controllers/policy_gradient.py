@@ -147,8 +147,10 @@ class Advantages:
         try:
             baseline = None if state["baseline"] is None else float(state["baseline"])
             recent = [float(reward) for reward in state["recent_rewards"]]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"not a valid state for a baseline: {error!r}") from error
+        if not all(math.isfinite(reward) for reward in (baseline or 0.0, *recent)):
+            raise InputError("not a valid state for a baseline: its rewards must be finite numbers")
         self.baseline, self._recent = baseline, recent
 
 
@@ -287,7 +289,7 @@ class LstmController(PolicyGradientController):
     def restore_policy(self, state: Mapping[str, Any]) -> None:
         try:
             parameters, optimizer, _ = state["parameters"], state["optimizer"], int(state["updates"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         parameters = fitting(parameters, self.policy.parameters, "the state's parameters")
         self._optimizer.restore(optimizer)

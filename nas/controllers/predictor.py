@@ -171,8 +171,10 @@ class Predictor(Controller):
             told = [(int(depth), tuple(tokens), float(reward)) for depth, tokens, reward in state["told"]]
             for depth, tokens, _ in told:
                 self.space.steps(depth).split(tokens)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
+        if not all(math.isfinite(reward) for _, _, reward in told):
+            raise self._unfit("rewards must be finite numbers")
         super().restore_policy(state)
         self._told, self._process = told, None
 
@@ -192,7 +194,7 @@ class Predictor(Controller):
             )
             for depth, tokens in waiting:
                 self.space.steps(depth).split(tokens)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         super().restore_sampler(state)
         self._waiting, self._kernel, self._process = waiting, kernel, None

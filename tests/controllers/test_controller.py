@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -63,6 +64,26 @@ def test_what_is_not_a_state_is_refused_and_changes_nothing(options: dict[str, A
     before = controller.state()
     with pytest.raises(InputError, match="not a valid state for"):
         controller.restore(wrong)
+    assert same(controller.state(), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "half", "key", "value"),
+    [
+        ("reinforce", "sampler", "baseline", math.nan),
+        ("reinforce", "sampler", "recent_rewards", [math.inf]),
+        ("reinforce", "policy", "updates", math.inf),
+        ("evolution", "policy", "members", [[2, [0] * 7, math.nan]]),
+        ("predictor", "policy", "told", [[2, [], 0.5]]),
+        ("random", "sampler", "random", {"bit_generator": "PCG64", "state": {"state": 1, "inc": 3}}),
+    ],
+)
+def test_a_damaged_state_is_refused_and_changes_nothing(name: str, half: str, key: str, value: Any):
+    (options,) = (options for options in OPTIONS if options["name"] == name)
+    controller, whole = built(options, 3), built(options, 4).state()
+    before = controller.state()
+    with pytest.raises(InputError, match=r"not a valid state for|tokens"):
+        controller.restore({**whole, half: {**whole[half], key: value}})
     assert same(controller.state(), before)
 
 
