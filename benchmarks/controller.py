@@ -20,6 +20,7 @@ import platform
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,16 @@ def measure(rounds: int) -> dict[str, float]:
     """Median milliseconds over `rounds` rounds, by name."""
     controller = Reinforce(ConvSpace(depth=LAYERS), seed=1)
     times: dict[str, list[float]] = {"propose": [], "learn": [], "both": [], "both_cpu": []}
-    for _ in range(WARM_UP + rounds):
-        cpu, begun = time.process_time(), time.perf_counter()
-        proposals = controller.propose(CHILDREN)
+    for begun in range(0, (WARM_UP + rounds) * CHILDREN, CHILDREN):
+        cpu, start = time.process_time(), time.perf_counter()
+        proposals = controller.propose(CHILDREN, begun)
         proposed = time.perf_counter()
-        controller.learn([(proposal, reward(proposal)) for proposal in proposals])
+        numbered = [replace(proposal, number=begun + place) for place, proposal in enumerate(proposals)]
+        controller.learn([(proposal, reward(proposal)) for proposal in numbered])
         learnt = time.perf_counter()
-        times["propose"].append(proposed - begun)
+        times["propose"].append(proposed - start)
         times["learn"].append(learnt - proposed)
-        times["both"].append(learnt - begun)
+        times["both"].append(learnt - start)
         times["both_cpu"].append(time.process_time() - cpu)
     return {f"{name}_ms": round(1e3 * statistics.median(t[WARM_UP:]), 2) for name, t in times.items()}
 

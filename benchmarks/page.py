@@ -34,11 +34,11 @@ def fill(record: Record, experiment: Experiment, children: int) -> None:
     rule = experiment.reward.make("reward")
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=1)
     for first in range(0, children, 8):
-        proposals = controller.propose(min(8, children - first))
+        proposals = controller.propose(min(8, children - first), first)
         begun = record.begin_round(proposals, [chance.randrange(2**31) for _ in proposals], {})
-        for proposal in proposals:
-            record.begin_child(proposal.number, f"gpu {chance.randrange(SLOTS)}")
-            record.end_child(proposal.number, result(chance, first / children, rule))
+        for number in range(first, first + len(proposals)):
+            record.begin_child(number, f"gpu {chance.randrange(SLOTS)}")
+            record.end_child(number, result(chance, first / children, rule))
         rewards = {"reward/mean": 0.5, "reward/best": 0.9, "entropy": 3.0 - first / children}
         record.end_round(begun.number, rewards, {})
 

@@ -70,12 +70,17 @@ class Status(StrEnum):
     """The search was interrupted while this child ran, more often than it is tried again."""
 
 
+UNNUMBERED = -1
+"""Number of a proposal that no record has numbered yet."""
+
+
 @dataclass(frozen=True)
 class Proposal:
     """One architecture that a controller proposes, with all that it needs to learn from it later.
 
     Attributes:
-        number: counts a search's proposals from 0, without gaps, over restarts too.
+        number: counts a search's proposals from 0, without gaps, over restarts and replicas; the record gives
+            it when a round begins, until then it is `UNNUMBERED`.
         depth: depth of the step list that `tokens` belong to.
         tokens: the decisions as sampled, before any repair.
         architecture: what they decode to.

@@ -6,6 +6,7 @@ package, or by its import path `package.module:Name`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
@@ -128,7 +129,7 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     cls = find(kind, str(rest.pop("name")))
     if not callable(cls):
         raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
-    parameters = inspect.signature(cls).parameters.values()
+    parameters = _parameters(cls).values()
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     valid = [name for name in named if name not in given]
@@ -149,10 +150,28 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
     So a default that is written out, or one that a later version changes, is told from another value.
     """
-    parameters = inspect.signature(find(kind, str(options["name"]))).parameters
+    parameters = _parameters(find(kind, str(options["name"])))
     defaults = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
     return {**defaults, **options}
+
+
+def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+    """What a part is built from, by name, with its options among it.
+
+    These are the parameters of its `__init__`. A class whose options stand in a dataclass names that by its
+    attribute `Options` and takes them as `**options`, in whose place the dataclass's fields are given here.
+    Where a subclass has an `__init__` of its own, this alone says what it takes.
+    """
+    parameters = dict(inspect.signature(cls).parameters)
+    named = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
+        options = vars(base).get("Options")
+        if dataclasses.is_dataclass(options) and len(named) < len(parameters):
+            return {**named, **inspect.signature(options).parameters}  # type: ignore[arg-type]
+        if "__init__" in vars(base):
+            break
+    return parameters

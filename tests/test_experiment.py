@@ -277,6 +277,39 @@ def test_a_fingerprint_is_the_same_in_every_process_and_release() -> None:
     assert fingerprint({"space": {"name": "conv", "depth": 4}, "seed": 1}) == "a4f734c19b745c9b"
 
 
+SHIPPED = {
+    "cifar10-hour": "067a4f223e3292a9",
+    "cifar10-nas-v1": "3e861175fcacd7b7",
+    "cifar10-nas-v2": "e7124b5c026acb2e",
+    "cifar10-nas-v3-more-filters": "c9c1a49b5f13a714",
+    "cifar10-nas-v3": "97dd2e2896af2466",
+    "digits-conv": "8bcbf21ee2cf6da8",
+    "digits-random": "7c1fe8894e573c45",
+    "my-images": "e072990f6d2a96cd",
+    "my-text": "3e22a059c6aab9e5",
+    "nasbench201": "b745bc97ff227306",
+    "ptb-cells": "8d3dd336d8051029",
+    "ptb-char-transfer": "c107a801f0250615",
+    "ptb-hour": "3ffdf65415175eff",
+    "ptb-nas-control": "14e71cdfc1c4b294",
+    "ptb-nas": "f31af528101dd599",
+    "ptb-random": "3ee2bd6d6993ee7f",
+    "pydoc-cell": "77bf1fc9fdfeffca",
+    "pydoc-random": "f510078de0c0e938",
+}
+"""Fingerprints of the shipped experiments: first seed, data with the digest `x`, one thread."""
+
+
+def test_the_fingerprints_of_shipped_experiments_stay() -> None:
+    """Whoever searched with one finds his record again. A new experiment gets a row; a row never changes
+    unless the experiment itself was changed on purpose."""
+    paths = sorted((Path(__file__).parents[1] / "experiments").glob("*.yaml"))
+    found = {path.stem: load(path) for path in paths}
+    assert {
+        name: fingerprint(one.with_seed(one.seeds[0]).definition("x", 1)) for name, one in found.items()
+    } == SHIPPED
+
+
 def test_a_repetition_is_the_search_with_that_seed(tmp_path: Path) -> None:
     repeated = loaded(tmp_path, repeats=[7, 8])
     assert repeated.seeds == (7, 8)

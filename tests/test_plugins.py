@@ -1,7 +1,9 @@
 """Parts found by name and built from options."""
 
+import enum
 import importlib.metadata
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -163,6 +165,84 @@ def test_a_part_that_takes_any_option_gets_all_options_and_all_given_arguments()
 def test_options_that_do_not_fit_are_explained(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         plugins.make("controller", options, space="s", seed=7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    needed: int
+    rate: float = 0.5
+
+
+class WithOptions:
+    Options = Rates
+
+    def __init__(self, space: str, *, seed: int = 0, **options: Any) -> None:
+        self.values = (space, seed, self.Options(**options))
+
+
+class Inherits(WithOptions):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoreRates(Rates):
+    rate: float = 0.25
+    more: int = 3
+
+
+class WithMoreOptions(WithOptions):
+    Options = MoreRates
+
+
+class WithItsOwnInit(WithOptions):
+    def __init__(self, space: str, *, seed: int = 0, rates: float = 1.0, **others: Any) -> None:
+        super().__init__(space, seed=seed, needed=1, rate=rates)
+        self.others = others
+
+
+class WithOptionsOfAnotherKind:
+    class Options(enum.Enum):
+        ONE = 1
+
+    def __init__(self, rate: float = 0.5) -> None:
+        self.rate = rate
+
+
+@pytest.mark.parametrize("part", [WithOptions, Inherits])
+def test_options_may_stand_in_a_dataclass(part: type[WithOptions]) -> None:
+    name = {"name": f"{HERE}:{part.__name__}"}
+    made = plugins.make("controller", {**name, "needed": 2}, space="s", seed=7)
+    assert made.values == ("s", 7, Rates(needed=2))
+    assert plugins.with_defaults("controller", {**name, "needed": 2}) == {
+        **name,
+        "needed": 2,
+        "rate": 0.5,
+        "seed": 0,
+    }
+    for options, message in (({}, "needs the option 'needed'"), ({"rat": 1}, "did you mean 'rate'")):
+        with pytest.raises(InputError, match=message):
+            plugins.make("controller", {**name, **options}, space="s", seed=7)
+
+
+def test_a_subclass_may_have_more_options_or_other_defaults() -> None:
+    name = {"name": f"{HERE}:WithMoreOptions"}
+    made = plugins.make("controller", {**name, "needed": 2, "more": 4}, space="s", seed=7)
+    assert made.values == ("s", 7, MoreRates(needed=2, more=4))
+    assert plugins.with_defaults("controller", name) == {**name, "rate": 0.25, "more": 3, "seed": 0}
+
+
+def test_a_subclass_with_an_init_of_its_own_says_itself_what_it_takes() -> None:
+    name = {"name": f"{HERE}:WithItsOwnInit"}
+    made = plugins.make("controller", {**name, "rates": 0.1, "any": 2}, space="s", seed=7)
+    assert made.values == ("s", 7, Rates(needed=1, rate=0.1))
+    assert made.others == {"any": 2}
+    assert plugins.with_defaults("controller", name) == {**name, "rates": 1.0, "seed": 0}
+
+
+def test_an_attribute_of_that_name_which_is_no_dataclass_means_nothing() -> None:
+    name = {"name": f"{HERE}:WithOptionsOfAnotherKind"}
+    assert plugins.with_defaults("recipe", name) == {**name, "rate": 0.5}
+    assert plugins.make("recipe", {**name, "rate": 0.1}).rate == 0.1
 
 
 def test_the_options_are_left_as_they_were() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nas.controllers.controller import Controller, Told, rewards_of
+from nas.controllers.controller import Controller, Told, in_order, reward_statistics
 from nas.errors import InputError
-from nas.evaluation import Proposal
+from nas.evaluation import UNNUMBERED, Proposal
 from nas.spaces import Architecture, Space, parse_architecture
 
 
 class ListController(Controller):
-    """Proposes the entries of a list in order, each once, and learns nothing.
+    """List of entries that are proposed in order, each once; it learns nothing.
 
     Args:
         space: only names the family; entries may lie outside it (a hand-made baseline does).
@@ -33,17 +33,14 @@ class ListController(Controller):
         """Of all entries, in order."""
         return tuple(architecture for architecture, _ in self._entries)
 
-    def propose(self, count: int) -> list[Proposal]:
+    def propose(self, count: int, begun: int) -> list[Proposal]:
         """The next `count` entries, or as many as are left."""
-        begin = self.proposed
-        chosen = self._entries[begin : begin + count]
-        self.proposed += len(chosen)
         return [
-            Proposal(begin + offset, 1, (), architecture, overrides, 0.0, self.updates)
-            for offset, (architecture, overrides) in enumerate(chosen)
+            Proposal(UNNUMBERED, 1, (), architecture, overrides, 0.0, self.updates)
+            for architecture, overrides in self._entries[begun : begun + count]
         ]
 
     def learn(self, told: Told) -> dict[str, float]:
-        rewards = rewards_of(told)
+        _, rewards = in_order(told)
         self.updates += 1
-        return {"reward/mean": float(rewards.mean()), "reward/best": float(rewards.max())}
+        return reward_statistics(rewards)

@@ -1,6 +1,6 @@
-"""A stack of LSTM layers, one step at a time, with exact gradients.
+"""Arithmetic of the policy: arrays by name, a stack of LSTM layers with exact gradients, and Adam.
 
-Source: Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), stacked as by
+Source of the LSTM: Hochreiter & Schmidhuber (1997) with the forget gate of Gers et al. (2000), stacked as by
 Zaremba et al. (2014, eq. 4–7). For one layer with input x, and h, c before the step:
 
     (a_i, a_f, a_o, a_g) = [x, h] K + b
@@ -19,11 +19,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from nas.errors import InputError
+
 Array = npt.NDArray[np.float64]
+
+
+# --- arrays by name ---------------------------------------------------------------------------------
+
+
+def fitting(arrays: Any, like: Mapping[str, Array], what: str) -> dict[str, Array]:
+    """Copies of `arrays`, checked: as many as in `like`, shaped like those, and all numbers finite.
+
+    Args:
+        arrays: what came from outside, a mapping if it is right.
+        like: arrays of the right names and shapes.
+        what: what the arrays are, for the message, e.g. `the state's parameters`.
+
+    Raises:
+        InputError: they don't fit; the message names the first that doesn't.
+    """
+    if not isinstance(arrays, Mapping):
+        raise InputError(f"{what} must be a mapping from names to arrays. Received: {type(arrays).__name__}")
+    for name in sorted(set(arrays) ^ set(like)):
+        problem = "is missing" if name in like else "is unknown"
+        raise InputError(f"{what} don't fit this controller (same space and options?): '{name}' {problem}")
+    copies = {}
+    for name, expected in like.items():
+        try:
+            array = np.array(arrays[name], dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{what} must be arrays of numbers; '{name}' is not one: {error}") from error
+        if array.shape != expected.shape:
+            raise InputError(
+                f"{what} don't fit this controller (same space and options?): '{name}' must have shape "
+                f"{expected.shape}. Received: {array.shape}"
+            )
+        if not np.isfinite(array).all():
+            raise InputError(f"{what} must be finite; '{name}' holds NaN or infinity")
+        copies[name] = array
+    return copies
+
+
+def copied(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Copies that later changes of `arrays` don't reach."""
+    return {name: array.copy() for name, array in arrays.items()}
+
+
+# --- LSTM -------------------------------------------------------------------------------------------
 
 
 def sigmoid(x: Array) -> Array:
@@ -48,7 +95,7 @@ def lstm_layers(parameters: Mapping[str, Array]) -> int:
 
 @dataclass(frozen=True)
 class LayerTape:
-    """What the gradient of one layer's step needs; gates are (i, f, o, g) side by side."""
+    """Values that the gradient of one layer's step needs; gates are (i, f, o, g) side by side."""
 
     joined: Array
     gates: Array
@@ -118,7 +165,7 @@ def lstm_gradient(
         np.multiply(d_cell, tape.cell, out=d_f)
         np.multiply(d_hidden, tape.tanh_cell, out=d_o)
         np.multiply(d_cell, i, out=d_g)
-        d_gates *= _slopes(tape.gates)
+        d_gates *= _derivatives(tape.gates)
         np.multiply(d_cell, f, out=d_state[1, layer])
         gradient[kernel_name(layer)] += tape.joined.T @ d_gates
         gradient[bias_name(layer)] += d_gates.sum(axis=0)
@@ -136,13 +183,13 @@ def _activate(gates: Array) -> None:
     sigmoids += 0.5
 
 
-def _slopes(gates: Array) -> Array:
+def _derivatives(gates: Array) -> Array:
     """Derivatives of `_activate` by its result: σ' = σ − σ², tanh' = 1 − tanh²."""
-    slopes = gates * gates
+    derivatives = gates * gates
     units = gates.shape[1] // 4
-    np.subtract(gates[:, : 3 * units], slopes[:, : 3 * units], out=slopes[:, : 3 * units])
-    np.subtract(1.0, slopes[:, 3 * units :], out=slopes[:, 3 * units :])
-    return slopes
+    np.subtract(gates[:, : 3 * units], derivatives[:, : 3 * units], out=derivatives[:, : 3 * units])
+    np.subtract(1.0, derivatives[:, 3 * units :], out=derivatives[:, 3 * units :])
+    return derivatives
 
 
 def _quarters(gates: Array) -> tuple[Array, Array, Array, Array]:
@@ -153,3 +200,72 @@ def _quarters(gates: Array) -> tuple[Array, Array, Array, Array]:
         gates[:, 2 * units : 3 * units],
         gates[:, 3 * units :],
     )
+
+
+# --- Adam -------------------------------------------------------------------------------------------
+
+
+class Adam:
+    """Optimiser of an objective to minimise (Kingma & Ba, 2015, algorithm 1).
+
+    With g the gradient at step t: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²,
+    θ ← θ − α · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε).
+
+    Attributes:
+        step: t, the number of updates made.
+
+    Args:
+        parameters: the arrays to update, in place.
+        learning_rate: α. The paper of Adam recommends 1e-3; Zoph & Le (2017, §4.1) use 6e-4.
+        beta_1, beta_2, epsilon: as Adam's paper recommends.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Array],
+        learning_rate: float,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.step = 0
+        self._parameters = parameters
+        self._mean = {name: np.zeros_like(array) for name, array in parameters.items()}
+        self._square = {name: np.zeros_like(array) for name, array in parameters.items()}
+
+    def apply(self, gradient: Mapping[str, Array]) -> None:
+        """One step down `gradient`.
+
+        Raises:
+            InputError: it doesn't fit the parameters or isn't finite; nothing was changed.
+        """
+        checked = fitting(gradient, self._parameters, "the gradient's arrays")
+        self.step += 1
+        mean_scale = 1.0 / (1.0 - self.beta_1**self.step)
+        square_scale = 1.0 / (1.0 - self.beta_2**self.step)
+        for name, parameter in self._parameters.items():
+            g, mean, square = checked[name], self._mean[name], self._square[name]
+            mean += (1.0 - self.beta_1) * (g - mean)
+            square += (1.0 - self.beta_2) * (g * g - square)
+            denominator = np.sqrt(square * square_scale) + self.epsilon
+            parameter -= self.learning_rate * mean_scale * mean / denominator
+
+    def state(self) -> dict[str, Any]:
+        """Step and moments; changing the parameters further doesn't change it."""
+        return {"step": self.step, "mean": copied(self._mean), "square": copied(self._square)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up a `state()`.
+
+        Raises:
+            InputError: it doesn't fit the parameters; nothing was changed.
+        """
+        try:
+            step, mean, square = int(state["step"]), state["mean"], state["square"]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"not a valid state for Adam: {error!r}") from error
+        mean = fitting(mean, self._parameters, "the state's means of gradients")
+        square = fitting(square, self._parameters, "the state's means of squared gradients")
+        self.step, self._mean, self._square = step, mean, square

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from nas.controllers.lstm import Array
-from nas.controllers.lstm_controller import LstmController
-from nas.spaces import Space
+from nas.controllers.policy_gradient import LstmController, PolicyGradientOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReinforceOptions(PolicyGradientOptions):
+    """Options of `Reinforce`: those of `PolicyGradientOptions`, with the defaults of Zoph & Le (2017).
+
+    Source: §4.1: 2 layers of 35 units, parameters in ±0.08, learning rate 6e-4 on CIFAR-10 (§4.2: 5e-4 on
+    Penn Treebank). The paper doesn't state the decay of the baseline, nor an entropy term (0 here).
+    """
+
+    units: int = 35
+    layers: int = 2
+    init_scale: float = 0.08
+    learning_rate: float = 6e-4
+    entropy_weight: float = 0.0
 
 
 class Reinforce(LstmController):
-    """Learns a policy by REINFORCE (Williams, 1992; Zoph & Le, 2017, §3.2).
+    """Policy learnt by REINFORCE (Williams, 1992; Zoph & Le, 2017, §3.2).
 
     Minimises, over the m architectures of an update with rewards R_k and entropies H_k,
 
@@ -28,54 +45,19 @@ class Reinforce(LstmController):
     Args:
         space: what is searched.
         seed: for the first parameters and all samples.
-        units, layers: of the LSTM (§4.1).
-        init_scale: parameters begin uniformly in ± this (§4.1).
-        learning_rate: of Adam (§4.1: 6e-4 on CIFAR-10; §4.2: 5e-4 on Penn Treebank).
-        baseline_decay: from 0 (the last reward alone) to below 1.
-        entropy_weight: how much a nat of entropy is worth in rewards.
-        temperature, tanh_constant: limits of the logits, as in ENAS (see `Logits`); off as in the paper.
-        normalize_advantages, rank_rewards: see `Advantages`; off as in the paper.
+        **options: see `ReinforceOptions`.
 
     Raises:
-        InputError: an option is not allowed, or the space's steps can't share parameters.
+        InputError: an option is unknown or not allowed, or the space's steps can't share parameters.
 
     Example:
         >>> from nas.spaces.conv import ConvSpace
         >>> controller = Reinforce(ConvSpace(depth=2), seed=1)
-        >>> [proposal.number for proposal in controller.propose(2)]
-        [0, 1]
+        >>> [proposal.depth for proposal in controller.propose(2, begun=0)]
+        [2, 2]
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        seed: int = 0,
-        units: int = 35,
-        layers: int = 2,
-        init_scale: float = 0.08,
-        learning_rate: float = 6e-4,
-        baseline_decay: float = 0.95,
-        entropy_weight: float = 0.0,
-        temperature: float = 1.0,
-        tanh_constant: float | None = None,
-        normalize_advantages: bool = False,
-        rank_rewards: int = 0,
-    ) -> None:
-        super().__init__(
-            space,
-            seed=seed,
-            units=units,
-            layers=layers,
-            init_scale=init_scale,
-            learning_rate=learning_rate,
-            baseline_decay=baseline_decay,
-            entropy_weight=entropy_weight,
-            temperature=temperature,
-            tanh_constant=tanh_constant,
-            normalize_advantages=normalize_advantages,
-            rank_rewards=rank_rewards,
-        )
+    Options: ClassVar[type[PolicyGradientOptions]] = ReinforceOptions
 
-    def _slopes(self, log_probabilities: Array, sampled: Array, advantages: Array) -> Array:
+    def _derivatives(self, log_probabilities: Array, sampled: Array, advantages: Array) -> Array:
         return -advantages

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -162,8 +163,10 @@ class Record:
     def begin_round(
         self, proposals: Sequence[Proposal], seeds: Sequence[int], state: Mapping[str, Any]
     ) -> Round:
-        """Commits a round's proposals and the controller's state before any of its children starts."""
+        """Numbers a round's proposals and commits them, and the controller's state, before a child starts."""
         with self._transaction() as db:
+            first = db.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM children").fetchone()[0]
+            numbered = [replace(proposal, number=first + place) for place, proposal in enumerate(proposals)]
             number = db.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM rounds").fetchone()[0]
             version = proposals[0].policy_version
             db.execute(
@@ -174,7 +177,7 @@ class Record:
                 "INSERT INTO children(number, round, seed, proposal, architecture) VALUES (?, ?, ?, ?, ?)",
                 [
                     (p.number, number, seed, json.dumps(p.to_json()), p.architecture.text())
-                    for p, seed in zip(proposals, seeds, strict=True)
+                    for p, seed in zip(numbered, seeds, strict=True)
                 ],
             )
             self._put_state(state)

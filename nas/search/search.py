@@ -120,10 +120,11 @@ class Search:
             count = self.experiment.search.children_per_round
             if self.commit:
                 self.record.set_meta("git_commit", self.commit)
-            proposals = self.controller.propose(min(count, at_most or count))
+            first = self.record.count()
+            proposals = self.controller.propose(min(count, at_most or count), first)
             if not proposals:
                 raise SearchError("the controller proposed nothing, so the search can't go on")
-            seeds = [child_seed(self.experiment.seed, proposal) for proposal in proposals]
+            seeds = [child_seed(self.experiment.seed, first + place) for place in range(len(proposals))]
             begun = self.record.begin_round(proposals, seeds, self._state())
         self._tell(Event("sampled", begun.number))
         return begun
@@ -383,12 +384,12 @@ def _median(values: Sequence[float]) -> float:
     return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
 
-def child_seed(seed: int, proposal: Proposal) -> int:
+def child_seed(seed: int, number: int) -> int:
     """The seed of a child's randomness: a different one for each child of each search.
 
     Depends on nothing but the search's seed and the child's number, so a repeated training is the same.
     """
-    digest = hashlib.sha256(f"{seed}/{proposal.number}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1  # 31 bits: every framework takes it
 
 

@@ -47,19 +47,20 @@ def replay(
     if not results.costs.any():
         raise InputError("the table's queries cost nothing: name its column of seconds, or write `cost: 1`")
     asked: list[int] = []
-    clock = 0.0
+    begun, clock = 0, 0.0
     while clock < budget_seconds:
-        proposals = controller.propose(children_per_round)
+        proposals = controller.propose(children_per_round, begun)
         if not proposals:
             raise SearchError("the controller proposed nothing, so the search can't go on")
         told = []
-        for proposal in proposals:
+        for number, proposal in enumerate(proposals, start=begun):
             row = row_of(results.table, space, proposal)
             result = results.of(row)
             if clock < budget_seconds:
                 asked.append(MISSING if row is None else row)
             clock += result.train_seconds
-            told.append((proposal, replace(result, reward=reward(result))))
+            told.append((replace(proposal, number=number), replace(result, reward=reward(result))))
+        begun += len(proposals)
         if clock < budget_seconds:
             controller.learn(told)
     return asked

@@ -14,7 +14,7 @@ import numpy as np
 
 from nas.controllers.controller import Controller, PolicyGradientController
 from nas.errors import InputError
-from nas.evaluation import ChildResult, Proposal, Status
+from nas.evaluation import UNNUMBERED, ChildResult, Proposal, Status
 from nas.spaces import DepthSchedule, Space
 from nas.spaces.conv import ConvSpace
 from nas.testing.step_space import StepSpace, every_step
@@ -30,7 +30,7 @@ class ControllerContract:
         >>> class TestMyController(ControllerContract):
         ...     def make_controller(self, space, seed):
         ...         return RandomController(space, seed=seed)
-        >>> TestMyController().test_proposals_are_numbered_without_gaps()
+        >>> TestMyController().test_proposals_survive_json()
     """
 
     rounds: int = 4
@@ -60,10 +60,11 @@ class ControllerContract:
 
     # --- proposals ---------------------------------------------------------------------------------
 
-    def test_proposals_are_numbered_without_gaps(self) -> None:
+    def test_proposals_are_left_to_the_record_to_number(self) -> None:
         for controller in self.controllers():
-            numbers = [proposal.number for pairs in self.played(controller) for proposal, _ in pairs]
-            assert numbers == list(range(self.rounds * self.count)), f"numbers: {numbers}"
+            for begun in (0, self.count):
+                numbers = [proposal.number for proposal in controller.propose(self.count, begun)]
+                assert numbers == [UNNUMBERED] * self.count, f"numbers: {numbers}"
 
     def test_a_proposals_tokens_decode_to_its_architecture(self) -> None:
         for controller in self.controllers():
@@ -80,15 +81,22 @@ class ControllerContract:
                 depths = [proposal.depth for proposal, _ in pairs]
                 assert depths == [expected] * self.count, f"expected all of depth {expected}: {depths}"
 
+    def test_the_depth_is_that_of_the_whole_searchs_children_not_of_ones_own(self) -> None:
+        """Other replicas propose too, and a controller may be built afresh."""
+        for controller in self.controllers():
+            for begun in (0, 40, 7, 14):
+                depths = {proposal.depth for proposal in controller.propose(self.count, begun)}
+                assert depths == {controller.space.depth.at(begun)}, f"with {begun} begun: {depths}"
+
     def test_proposals_survive_json(self) -> None:
         for controller in self.controllers():
-            for proposal in controller.propose(self.count):
+            for proposal in controller.propose(self.count, 0):
                 back = Proposal.from_json(json.loads(json.dumps(proposal.to_json())))
                 assert back == proposal, f"{proposal} came back as {back}"
 
     def test_log_probabilities_are_those_of_something_possible(self) -> None:
         for controller in self.controllers():
-            for proposal in controller.propose(self.count):
+            for proposal in controller.propose(self.count, 0):
                 assert math.isfinite(proposal.log_probability), f"{proposal}"
                 assert proposal.log_probability <= 0, f"{proposal}"
 
@@ -107,7 +115,7 @@ class ControllerContract:
 
     def test_another_seed_gives_other_proposals(self) -> None:
         for one, other in zip(self.controllers(3), self.controllers(4), strict=True):
-            assert one.propose(20) != other.propose(20)
+            assert one.propose(20, 0) != other.propose(20, 0)
 
     def test_no_hidden_randomness_is_used(self) -> None:
         """Neither another controller nor NumPy's global generator may disturb a search."""
@@ -126,15 +134,15 @@ class ControllerContract:
     def test_the_order_of_results_does_not_matter(self) -> None:
         for one, other in zip(self.controllers(), self.controllers(), strict=True):
             in_order, reversed_order = (
-                results(one.propose(self.count)),
-                results(other.propose(self.count))[::-1],
+                results(asked(one, self.count)),
+                results(asked(other, self.count))[::-1],
             )
             assert one.learn(in_order) == other.learn(reversed_order)
             assert same(one.state(), other.state()), "another order of results gave another state"
 
     def test_statistics_are_finite_numbers_with_the_mean_reward(self) -> None:
         for controller in self.controllers():
-            pairs = results(controller.propose(self.count))
+            pairs = results(asked(controller, self.count))
             statistics = controller.learn(pairs)
             assert all(type(value) is float for value in statistics.values()), f"{statistics}"
             assert all(math.isfinite(value) for value in statistics.values()), f"{statistics}"
@@ -144,19 +152,28 @@ class ControllerContract:
     def test_a_round_of_failures_is_learnt_from(self) -> None:
         for controller in self.controllers():
             crashed = ChildResult(Status.CRASHED, reward=0.0)
-            for _ in range(2):
-                controller.learn([(proposal, crashed) for proposal in controller.propose(self.count)])
-            assert len(controller.propose(self.count)) == self.count
+            for begun in (0, self.count):
+                proposals = asked(controller, self.count, begun)
+                controller.learn([(proposal, crashed) for proposal in proposals])
+            assert len(controller.propose(self.count, 2 * self.count)) == self.count
 
     def test_a_reward_that_is_no_number_is_refused_and_changes_nothing(self) -> None:
         for controller in self.controllers():
             list(self.played(controller))
-            pairs = results(controller.propose(self.count))
+            pairs = results(asked(controller, self.count, self.children))
             before = controller.state()
             for reward in (None, math.nan, math.inf, -math.inf):
                 wrong = [*pairs[:-1], (pairs[-1][0], ChildResult(Status.OK, reward=reward))]
                 assert refused(controller.learn, wrong), f"learn must raise InputError for reward={reward}"
                 assert same(controller.state(), before), f"reward={reward} changed the state"
+
+    def test_a_proposal_that_was_not_numbered_is_refused_and_changes_nothing(self) -> None:
+        for controller in self.controllers():
+            pairs = results(asked(controller, self.count))
+            before = controller.state()
+            wrong = [*pairs[:-1], (replace(pairs[-1][0], number=UNNUMBERED), pairs[-1][1])]
+            assert refused(controller.learn, wrong), "learn must raise InputError for an unnumbered proposal"
+            assert same(controller.state(), before), "an unnumbered proposal changed the state"
 
     # --- state -------------------------------------------------------------------------------------
 
@@ -164,10 +181,11 @@ class ControllerContract:
         """Restored in the middle of a round, into a controller made with another seed."""
         for old, new in zip(self.controllers(3), self.controllers(4), strict=True):
             list(self.played(old))
-            open_round = old.propose(self.count)
+            open_round = asked(old, self.count, self.children)
             new.restore(old.state())
             assert old.learn(results(open_round)) == new.learn(results(open_round))
-            assert list(self.played(old)) == list(self.played(new))
+            begun = self.children + self.count
+            assert list(self.played(old, begun)) == list(self.played(new, begun))
             assert same(old.state(), new.state()), "the restored controller ended in another state"
 
     def test_a_state_holds_json_values_and_arrays_only(self) -> None:
@@ -180,24 +198,107 @@ class ControllerContract:
         for controller in self.controllers():
             list(self.played(controller))
             state = controller.state()
-            expected = list(self.played(controller))
-            controller.restore(state)
-            list(self.played(controller))
-            controller.restore(state)
-            assert list(self.played(controller)) == expected
+            expected = list(self.played(controller, self.children))
+            for _ in range(2):
+                controller.restore(state)
+                assert list(self.played(controller, self.children)) == expected
 
-    def test_a_state_that_lacks_something_is_refused(self) -> None:
+    def test_a_state_that_lacks_something_is_refused_and_changes_nothing(self) -> None:
         for controller, other in zip(self.controllers(3), self.controllers(4), strict=True):
             list(self.played(controller))
-            state = controller.state()
-            for key in state:
-                rest = {name: value for name, value in state.items() if name != key}
-                assert refused(other.restore, rest), f"restore must raise InputError without '{key}'"
+            state, before = controller.state(), other.state()
+            wrong = [({k: v for k, v in state.items() if k != half}, half) for half in state]
+            for half in ("policy", "sampler"):
+                for key in state[half]:
+                    rest = {name: value for name, value in state[half].items() if name != key}
+                    wrong.append(({**state, half: rest}, f"{half}/{key}"))
+            for lacking, what in wrong:
+                assert refused(other.restore, lacking), f"restore must raise InputError without '{what}'"
+                assert same(other.state(), before), f"a state without '{what}' changed something"
 
-    def played(self, controller: Controller) -> Iterator[Pairs]:
+    # --- halves of the state: what replicas share, and what each holds ----------------------------
+
+    def test_a_state_is_its_two_halves(self) -> None:
+        for controller in self.controllers():
+            list(self.played(controller))
+            halves = {"policy": controller.policy_state(), "sampler": controller.sampler_state()}
+            assert same(controller.state(), halves)
+
+    def test_each_half_is_restored_alone(self) -> None:
+        for old, new in zip(self.controllers(3), self.controllers(4), strict=True):
+            list(self.played(old))
+            asked(old, self.count, self.children)
+            before = new.sampler_state()
+            new.restore_policy(old.policy_state())
+            assert same(new.policy_state(), old.policy_state()), "the policy is another"
+            assert same(new.sampler_state(), before), "restoring the policy changed the sampler"
+            new.restore_sampler(old.sampler_state())
+            assert same(new.state(), old.state()), "restoring the sampler changed the policy"
+
+    def test_proposing_changes_the_sampler_alone(self) -> None:
+        for controller in self.controllers():
+            list(self.played(controller))
+            before = controller.policy_state()
+            controller.propose(self.count, self.children)
+            assert same(controller.policy_state(), before), "proposing changed what replicas share"
+
+    def test_replicas_do_not_disturb_each_other(self) -> None:
+        """What one proposes and is taught is the same, however often the other one proposes between."""
+        for trio in zip(*(self.controllers(seed) for seed in (3, 4, 5)), strict=True):
+            server, replica, other = trio
+            fresh = [controller.state() for controller in trio]
+            alone = [self.replicated(server, replica, number) for number in range(2)]
+            ended = server.state()
+            for controller, state in zip(trio, fresh, strict=True):
+                controller.restore(state)
+            beside = []
+            for number in range(2):
+                other.restore_policy(server.policy_state())
+                other.propose(self.count, number * self.count)
+                beside.append(self.replicated(server, replica, number))
+                other.propose(self.count, number * self.count)
+            assert alone == beside, "another replica's proposals changed what this one was asked and told"
+            assert same(server.state(), ended), "another replica's proposals changed the policy"
+
+    def test_replicas_may_be_built_afresh_at_any_time(self) -> None:
+        """From the server's state and its own sampler's, as after a kill."""
+        for server, one, other in zip(*(self.controllers(seed) for seed in (3, 4, 5)), strict=True):
+            fresh = [server.state(), one.sampler_state(), other.sampler_state()]
+            expected = [
+                self.replicated(server, replica, number) for number, replica in enumerate([one, other] * 2)
+            ]
+            ended = server.state()
+            server.restore(fresh[0])
+            samplers, found = fresh[1:], []
+            for number in range(4):
+                server.restore(server.state())
+                replica = self.make_controller(server.space, seed=9)
+                replica.restore_sampler(samplers[number % 2])
+                found.append(self.replicated(server, replica, number))
+                samplers[number % 2] = replica.sampler_state()
+            assert found == expected, "replicas that were built afresh went another way"
+            assert same(server.state(), ended), "replicas that were built afresh taught something else"
+
+    def replicated(self, server: Controller, replica: Controller, batch: int) -> Pairs:
+        """One batch of a replica: it takes up the server's policy, proposes, and the server is taught."""
+        replica.restore_policy(server.policy_state())
+        pairs = results(asked(replica, self.count, batch * self.count))
+        self.teach(server, replica, pairs)
+        return pairs
+
+    def teach(self, server: Controller, replica: Controller, pairs: Pairs) -> None:
+        """How a server learns what a replica was told."""
+        server.learn(pairs)
+
+    @property
+    def children(self) -> int:
+        """How many children are begun when `played` has ended."""
+        return self.rounds * self.count
+
+    def played(self, controller: Controller, begun: int = 0) -> Iterator[Pairs]:
         """Goes on for `rounds` rounds and gives what was told in each, after it was learnt."""
-        for _ in range(self.rounds):
-            pairs = results(controller.propose(self.count))
+        for number in range(self.rounds):
+            pairs = results(asked(controller, self.count, begun + number * self.count))
             controller.learn(pairs)
             yield pairs
 
@@ -227,37 +328,48 @@ class PolicyGradientContract(ControllerContract):
 
     def test_every_update_reports_all_statistics(self) -> None:
         for controller in self.policies():
-            statistics = controller.learn(results(controller.propose(self.count)))
+            statistics = controller.learn(results(asked(controller, self.count)))
             assert statistics.keys() >= STATISTICS, f"missing: {STATISTICS - statistics.keys()}"
 
     def test_learning_is_the_gradient_and_its_application(self) -> None:
         for one, other in zip(self.policies(), self.policies(), strict=True):
-            statistics = one.learn(results(one.propose(self.count)))
-            gradient, expected = other.gradient(results(other.propose(self.count)))
+            statistics = one.learn(results(asked(one, self.count)))
+            gradient, expected = other.gradient(results(asked(other, self.count)))
             other.apply(gradient)
             assert statistics == expected
             assert same(one.state(), other.state()), "learn is not gradient and apply"
 
     def test_a_gradient_alone_changes_no_proposal(self) -> None:
         for one, other in zip(self.policies(), self.policies(), strict=True):
-            one.gradient(results(one.propose(self.count)))
-            other.propose(self.count)
+            one.gradient(results(asked(one, self.count)))
+            asked(other, self.count)
             assert one.updates == 0
-            assert one.propose(self.count) == other.propose(self.count)
+            assert asked(one, self.count) == asked(other, self.count)
 
-    def test_a_replicas_gradient_can_be_applied_by_another(self) -> None:
-        """Replicas that sample differently but start from one policy, and a server that applies."""
-        for server, replica, twin in zip(*(self.policies(seed) for seed in (3, 4, 3)), strict=True):
-            replica.restore(server.state())
-            gradient, _ = replica.gradient(results(replica.propose(self.count)))
-            for controller in (server, twin):
-                controller.apply({name: array.copy() for name, array in gradient.items()})
-                assert controller.updates == 1
-            assert same(server.state(), twin.state())
+    def test_a_replicas_gradient_applied_by_a_server_is_what_one_controller_learns(self) -> None:
+        """The server never samples; the policy that it holds is copied back to the replica."""
+        for server, replica, one in zip(*(self.policies(seed) for seed in (3, 4, 5)), strict=True):
+            replica.restore_policy(server.policy_state())
+            one.restore(replica.state())
+            before = server.sampler_state()
+            for number in range(self.rounds):
+                pairs = results(asked(replica, self.count, number * self.count))
+                assert pairs == results(asked(one, self.count, number * self.count))
+                gradient, statistics = replica.gradient(pairs)
+                server.apply(gradient)
+                replica.restore_policy(server.policy_state())
+                assert one.learn(pairs) == statistics
+                assert same(replica.state(), one.state()), "the two went different ways"
+            assert same(server.sampler_state(), before), "applying gradients changed the server's sampler"
+
+    def teach(self, server: Controller, replica: Controller, pairs: Pairs) -> None:
+        assert isinstance(server, PolicyGradientController)
+        assert isinstance(replica, PolicyGradientController)
+        server.apply(replica.gradient(pairs)[0])
 
     def test_a_gradient_that_does_not_fit_is_refused_and_changes_nothing(self) -> None:
         for controller in self.policies():
-            gradient, _ = controller.gradient(results(controller.propose(self.count)))
+            gradient, _ = controller.gradient(results(asked(controller, self.count)))
             before = controller.state()
             name = min(gradient)
             for wrong in (
@@ -271,21 +383,27 @@ class PolicyGradientContract(ControllerContract):
 
     def test_what_is_learnt_has_the_probability_with_which_it_was_sampled(self) -> None:
         for controller in self.policies():
-            for _ in range(self.rounds):
-                pairs = results(controller.propose(self.count))
+            for number in range(self.rounds):
+                pairs = results(asked(controller, self.count, number * self.count))
                 sampled = sum(proposal.log_probability for proposal, _ in pairs) / len(pairs)
                 learnt = controller.learn(pairs)["log_probability/mean"]
                 assert math.isclose(learnt, sampled), f"sampled with {sampled}, learnt with {learnt}"
 
     def test_tokens_that_do_not_fit_are_refused_and_change_nothing(self) -> None:
         for controller in self.policies():
-            pairs = results(controller.propose(self.count))
+            pairs = results(asked(controller, self.count))
             before = controller.state()
             proposal, result = pairs[-1]
             for tokens in (proposal.tokens[:-1], (*proposal.tokens, 0), (99, *proposal.tokens[1:])):
                 wrong = [*pairs[:-1], (replace(proposal, tokens=tokens), result)]
                 assert refused(controller.gradient, wrong), f"gradient must raise InputError for {tokens}"
                 assert same(controller.state(), before), "tokens that don't fit changed the state"
+
+
+def asked(controller: Controller, count: int, begun: int = 0) -> list[Proposal]:
+    """Proposals of a controller with the numbers that a record gives them, where `begun` were made before."""
+    proposals = controller.propose(count, begun)
+    return [replace(proposal, number=number) for number, proposal in enumerate(proposals, start=begun)]
 
 
 def results(proposals: Sequence[Proposal]) -> Pairs:

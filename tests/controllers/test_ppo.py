@@ -13,7 +13,7 @@ from nas.errors import InputError
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.plugins import make, with_defaults
 from nas.spaces import Choice, StepList
-from nas.testing.controllers import results, same
+from nas.testing.controllers import asked, results, same
 from nas.testing.step_space import StepSpace, every_step
 
 
@@ -38,7 +38,7 @@ def test_the_first_step_is_that_of_reinforce():
     space = StepSpace(every_step, 2)
     options = {"seed": 1, "units": 6, "layers": 1, "entropy_weight": 0.01, "init_scale": 0.5}
     ppo, reinforce = Ppo(space, **options), Reinforce(space, **options)
-    pairs = results(ppo.propose(6))
+    pairs = results(asked(ppo, 6))
     gradient, expected = ppo.gradient(pairs)[0], reinforce.gradient(pairs)[0]
     for name, array in expected.items():
         np.testing.assert_allclose(gradient[name], array, rtol=1e-9, atol=1e-15)
@@ -48,16 +48,16 @@ def test_the_first_step_is_that_of_reinforce():
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_an_update_makes_as_many_steps_as_it_has_epochs(epochs):
     ppo = Ppo(StepSpace(every_step, 2), units=6, epochs=epochs)
-    ppo.learn(results(ppo.propose(4)))
-    assert ppo.state()["optimizer"]["step"] == epochs
+    ppo.learn(results(asked(ppo, 4)))
+    assert ppo.policy_state()["optimizer"]["step"] == epochs
     assert ppo.updates == 1
 
 
 def test_the_gradient_is_that_of_the_clipped_objective():
     """All cases of min and clip: above and below the bounds, with good and bad rewards; by differences."""
     ppo = Ppo(two_options(), seed=2, units=4, clip=0.2, entropy_weight=0.0, init_scale=0.7)
-    ppo.learn(told(ppo.propose(2), 0.4, 0.6))
-    proposals = [replace(p, tokens=(n % 2,)) for n, p in enumerate(ppo.propose(6))]
+    ppo.learn(told(asked(ppo, 2), 0.4, 0.6))
+    proposals = [replace(p, tokens=(n % 2,)) for n, p in enumerate(asked(ppo, 6))]
     now = ppo.policy.follow([(1, p.tokens) for p in proposals]).log_probabilities
     ratios = np.array([1.5, 1.5, 0.5, 0.5, 1.1, 0.9])
     sampled = now - np.log(ratios)
@@ -81,8 +81,8 @@ def test_the_gradient_is_that_of_the_clipped_objective():
 
 def test_what_was_pushed_far_enough_is_pushed_no_further():
     ppo = Ppo(two_options(), units=4, clip=0.2, entropy_weight=0.0)
-    ppo.learn(told(ppo.propose(2), 0.5, 0.5))
-    (proposal,) = ppo.propose(1)
+    ppo.learn(told(asked(ppo, 2), 0.5, 0.5))
+    (proposal,) = asked(ppo, 1)
     likelier = replace(proposal, log_probability=proposal.log_probability - np.log(1.3))
     rarer = replace(proposal, log_probability=proposal.log_probability + np.log(1.3))
     for one, reward, moves in (
@@ -100,17 +100,17 @@ def test_what_was_pushed_far_enough_is_pushed_no_further():
 def test_it_finds_the_better_option():
     ppo = Ppo(two_options(), units=8, learning_rate=0.02)
     for _ in range(30):
-        proposals = ppo.propose(10)
+        proposals = asked(ppo, 10)
         ppo.learn(told(proposals, *(float(p.tokens == (1,)) for p in proposals)))
-    assert sum(p.tokens == (1,) for p in ppo.propose(100)) > 95
+    assert sum(p.tokens == (1,) for p in asked(ppo, 100)) > 95
 
 
 def test_its_state_keeps_the_reward_ranks():
     one, other = (Ppo(StepSpace(every_step, 2), seed=s, units=6, rank_rewards=9) for s in (1, 2))
-    one.learn(results(one.propose(5)))
+    one.learn(results(asked(one, 5)))
     other.restore(one.state())
-    pairs = results(one.propose(5))
-    other.propose(5)
+    pairs = results(asked(one, 5))
+    asked(other, 5)
     assert one.learn(pairs) == other.learn(pairs)
     assert same(one.state(), other.state())
 

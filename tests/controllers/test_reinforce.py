@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nas.controllers.controller import Controller
+from nas.controllers.decisions import Entropy
 from nas.controllers.ppo import Ppo
 from nas.controllers.random import RandomController
 from nas.controllers.reinforce import Reinforce
@@ -20,7 +21,7 @@ from nas.plugins import make
 from nas.search.rewards import AccuracyReward
 from nas.spaces import Choice, Links, Point, Step, StepList
 from nas.spaces.conv import ConvSpace
-from nas.testing.controllers import results, same
+from nas.testing.controllers import asked, results, same
 from nas.testing.step_space import StepSpace, every_step
 
 
@@ -43,7 +44,7 @@ def told(proposals: list[Proposal], *rewards: float) -> list[tuple[Proposal, Chi
 
 def test_the_first_updates_baseline_is_the_mean_of_its_own_rewards():
     controller = Reinforce(StepSpace(layers, 2))
-    statistics = controller.learn(told(controller.propose(4), 0.2, 0.4, 0.6, 0.8))
+    statistics = controller.learn(told(asked(controller, 4), 0.2, 0.4, 0.6, 0.8))
     assert statistics["baseline"] == pytest.approx(0.5)
     assert statistics["advantage/mean"] == pytest.approx(0.0, abs=1e-15)
     assert statistics["advantage/std"] == pytest.approx(np.sqrt(0.05))
@@ -52,8 +53,8 @@ def test_the_first_updates_baseline_is_the_mean_of_its_own_rewards():
 
 def test_advantages_are_formed_before_the_rewards_move_the_baseline():
     controller = Reinforce(StepSpace(layers, 2), baseline_decay=0.75)
-    controller.learn(told(controller.propose(2), 0.2, 0.6))
-    statistics = controller.learn(told(controller.propose(2), 1.0, 0.5))
+    controller.learn(told(asked(controller, 2), 0.2, 0.6))
+    statistics = controller.learn(told(asked(controller, 2), 1.0, 0.5))
     assert statistics["reward/mean"] == pytest.approx(0.75)
     assert statistics["reward/best"] == pytest.approx(1.0)
     assert statistics["baseline"] == pytest.approx(0.4)
@@ -68,7 +69,7 @@ def test_statistics_are_those_of_the_policy_before_the_step():
     controller = Reinforce(StepSpace(layers, 3))
     for parameter in controller.policy.parameters.values():
         parameter[...] = 0.0
-    gradient, statistics = controller.gradient(told(controller.propose(3), 0.0, 0.5, 1.0))
+    gradient, statistics = controller.gradient(told(asked(controller, 3), 0.0, 0.5, 1.0))
     bits = 2 * 6 + 3  # six choices of four options and three links
     assert statistics["log_probability/mean"] == pytest.approx(-bits * np.log(2))
     assert statistics["entropy"] == pytest.approx(bits * np.log(2))
@@ -81,7 +82,7 @@ def test_the_gradient_of_a_lone_softmax_is_that_of_the_equation():
     controller = Reinforce(StepSpace(lambda _: StepList((Choice("one", "digit", (0, 1)),))))
     for parameter in controller.policy.parameters.values():
         parameter[...] = 0.0
-    proposals = [replace(controller.propose(1)[0], tokens=(token,)) for token in (0, 1)]
+    proposals = [replace(asked(controller, 1, token)[0], tokens=(token,)) for token in (0, 1)]
     gradient, _ = controller.gradient(told(proposals, 1.0, 0.0))
     np.testing.assert_allclose(gradient["head/digit/bias"], [-0.25, 0.25])
 
@@ -91,15 +92,16 @@ def test_the_gradient_is_that_of_the_loss(entropy_weight):
     """Finite differences of the loss as its equation writes it, over two depths, along one direction."""
     space = StepSpace(every_step, {"start": 2, "grow": 1, "every": 3})
     controller = Reinforce(space, seed=1, units=6, init_scale=0.5, entropy_weight=entropy_weight)
-    controller.learn(results(controller.propose(3)))
-    pairs = results(controller.propose(3)) + results(controller.propose(3))
+    controller.learn(results(asked(controller, 3)))
+    pairs = results(asked(controller, 3, begun=3)) + results(asked(controller, 3, begun=6))
     assert len({proposal.depth for proposal, _ in pairs}) == 2
     written = [(proposal.depth, proposal.tokens) for proposal, _ in pairs]
     advantages = np.array([result.reward for _, result in pairs]) - controller.baseline
 
     def loss() -> float:
-        walks = controller.policy.follow(written)
-        return float(-(advantages @ walks.log_probabilities + entropy_weight * walks.entropies.sum()) / 6)
+        followed = controller.policy.follow(written)
+        entropies = followed.value(Entropy())
+        return float(-(advantages @ followed.log_probabilities + entropy_weight * entropies.sum()) / 6)
 
     gradient, _ = controller.gradient(pairs)
     random = np.random.default_rng(0)
@@ -115,7 +117,7 @@ def test_the_gradient_is_that_of_the_loss(entropy_weight):
 
 def test_a_better_than_expected_architecture_becomes_more_likely():
     controller = Reinforce(StepSpace(every_step, 3), seed=2)
-    proposals = controller.propose(2)
+    proposals = asked(controller, 2)
     controller.learn(told(proposals, 1.0, 0.0))
     better, worse = controller.policy.follow([(p.depth, p.tokens) for p in proposals]).log_probabilities
     assert better > proposals[0].log_probability
@@ -126,7 +128,7 @@ def test_a_better_than_expected_architecture_becomes_more_likely():
 def test_the_first_update_of_a_round_of_one_child_only_sets_the_baseline(options):
     controller = Reinforce(StepSpace(every_step, 2), seed=3, **options)
     before = controller.policy.state()
-    statistics = controller.learn(told(controller.propose(1), 0.7))
+    statistics = controller.learn(told(asked(controller, 1), 0.7))
     assert statistics["advantage/mean"] == statistics["gradient_norm"] == 0.0
     assert all((before[name] == array).all() for name, array in controller.policy.state().items())
     assert controller.baseline == (0.5 if "rank_rewards" in options else 0.7)  # a lone rank is the middle
@@ -137,18 +139,18 @@ def test_with_an_entropy_weight_the_first_update_of_one_child_follows_the_entrop
     after = []
     for reward in (0.1, 0.9):
         made = controller(StepSpace(layers, 2), seed=3, init_scale=0.5, entropy_weight=1e-5)
-        (proposal,) = made.propose(1)
+        (proposal,) = asked(made, 1)
         first = made.learn(told([proposal], reward))
         walks = made.policy.follow([(proposal.depth, proposal.tokens)])
-        assert walks.entropies[0] > first["entropy"]
+        assert walks.value(Entropy())[0] > first["entropy"]
         after.append(made.policy.state())
     assert all((after[0][name] == array).all() for name, array in after[1].items())  # whatever the reward
 
 
 def test_the_second_update_of_one_child_compares_it_with_the_first():
     controller = Reinforce(StepSpace(every_step, 2), seed=3)
-    controller.learn(told(controller.propose(1), 0.2))
-    (better,) = controller.propose(1)
+    controller.learn(told(asked(controller, 1), 0.2))
+    (better,) = asked(controller, 1)
     statistics = controller.learn(told([better], 0.5))
     assert statistics["advantage/mean"] == pytest.approx(0.3)
     after = controller.policy.follow([(better.depth, better.tokens)]).log_probabilities[0]
@@ -159,15 +161,15 @@ def test_the_baseline_averages_rewards_not_the_accuracies_that_they_are_made_of(
     controller, rule = Reinforce(StepSpace(layers, 2), baseline_decay=0.5), AccuracyReward(power=3)
     accuracies = (0.5, 0.9)
     rewards = [rule(ChildResult(Status.OK, ({"val_accuracy": value},))) for value in accuracies]
-    controller.learn(told(controller.propose(1), rewards[0]))
-    controller.learn(told(controller.propose(1), rewards[1]))
+    controller.learn(told(asked(controller, 1), rewards[0]))
+    controller.learn(told(asked(controller, 1), rewards[1]))
     assert controller.baseline == pytest.approx((0.5**3 + 0.9**3) / 2)
 
 
 def test_equal_rewards_teach_nothing():
     controller = Reinforce(StepSpace(every_step, 2))
     before = controller.policy.state()
-    controller.learn(told(controller.propose(3), 0.7, 0.7, 0.7))
+    controller.learn(told(asked(controller, 3), 0.7, 0.7, 0.7))
     assert all(np.abs(before[name] - array).max() < 1e-6 for name, array in controller.policy.state().items())
 
 
@@ -176,7 +178,7 @@ def test_the_entropy_bonus_keeps_the_policy_open():
     for weight in (0.0, 1.0):
         controller = Reinforce(StepSpace(layers, 2), learning_rate=0.02, entropy_weight=weight)
         for _ in range(60):
-            proposals = controller.propose(4)
+            proposals = asked(controller, 4)
             rewards = [float(np.mean(np.equal(p.tokens, 1))) for p in proposals]
             statistics = controller.learn(told(proposals, *rewards))
         entropies.append(statistics["entropy"])
@@ -196,7 +198,7 @@ def play(controller: Controller, updates: int = 200) -> tuple[float, float]:
     """Best reward of all, and mean reward over the last 20 updates, of 8 proposals each."""
     means, best = [], 0.0
     for _ in range(updates):
-        proposals = controller.propose(8)
+        proposals = asked(controller, 8)
         rewards = [float(np.mean(np.equal(p.tokens, OPTIMUM))) for p in proposals]
         controller.learn(told(proposals, *rewards))
         means.append(float(np.mean(rewards)))
@@ -222,8 +224,8 @@ def test_it_learns_on_convolutional_networks_whose_depth_grows():
     space = ConvSpace(depth={"start": 6, "grow": 2, "every": 16}, strides=(1, 2, 3))
     controller = Reinforce(space, seed=0)
     depths = []
-    for _ in range(5):
-        proposals = controller.propose(8)
+    for begun in range(0, 40, 8):
+        proposals = asked(controller, 8, begun)
         depths.append(proposals[0].depth)
         controller.learn(results(proposals))
     assert depths == [6, 6, 8, 8, 10]
@@ -234,7 +236,7 @@ def test_it_learns_from_tokens_as_sampled_not_as_repaired():
     """Two token strings of one architecture are told apart."""
     space = ConvSpace(depth=1, image_size=1, strides=(1, 2))
     controller = Reinforce(space, seed=0)
-    first, second = (replace(p, tokens=t) for p, t in zip(controller.propose(2), TWINS, strict=True))
+    first, second = (replace(p, tokens=t) for p, t in zip(asked(controller, 2), TWINS, strict=True))
     assert space.decode(first.tokens, 1) == space.decode(second.tokens, 1)
     gradient, _ = controller.gradient(told([first, second], 1.0, 0.0))
     assert np.abs(gradient["head/stride_height/bias"]).max() > 0.1
@@ -245,7 +247,7 @@ TWINS = ((1, 1, 0, 0, 0), (1, 1, 1, 0, 0))
 
 
 def test_a_proposal_of_another_space_is_refused():
-    proposal = RandomController(StepSpace(layers, 3)).propose(1)[0]
+    proposal = asked(RandomController(StepSpace(layers, 3)), 1)[0]
     controller = Reinforce(StepSpace(every_step, 3))
     with pytest.raises(InputError, match="tokens"):
         controller.learn(told([proposal], 1.0))
@@ -262,12 +264,13 @@ def test_a_state_of_other_options_is_refused_by_the_first_array_that_does_not_fi
 def test_the_state_has_all_moments_of_the_optimiser():
     """Two controllers with equal parameters but other moments must go on differently."""
     one, other = (Reinforce(StepSpace(layers, 2), seed=5) for _ in range(2))
-    one.learn(results(one.propose(4)))
+    one.learn(results(asked(one, 4)))
     state = one.state()
-    other.restore({**state, "optimizer": other.state()["optimizer"]})
+    other.restore_sampler(state["sampler"])
+    other.restore_policy({**state["policy"], "optimizer": other.policy_state()["optimizer"]})
     for controller in (one, other):
-        controller.learn(results(controller.propose(4)))
-    assert not same(one.state()["parameters"], other.state()["parameters"])
+        controller.learn(results(asked(controller, 4)))
+    assert not same(one.policy_state()["parameters"], other.policy_state()["parameters"])
 
 
 @pytest.mark.parametrize(
@@ -295,7 +298,7 @@ def test_the_defaults_are_the_papers():
     assert "lstm/2/kernel" not in parameters
     assert 0.079 < max(np.abs(array).max() for array in parameters.values()) <= 0.08
     before = controller.policy.state()
-    controller.learn(results(controller.propose(8)))
+    controller.learn(results(asked(controller, 8)))
     moved = max(np.abs(before[name] - array).max() for name, array in parameters.items())
     assert moved == pytest.approx(6e-4, rel=1e-3), "the first step of Adam is as long as its learning rate"
 
@@ -306,12 +309,12 @@ SCRIPT = """
 import hashlib, sys
 from nas.controllers.reinforce import Reinforce
 from nas.spaces.conv import ConvSpace
-from nas.testing.controllers import results
+from nas.testing.controllers import asked, results
 controller = Reinforce(ConvSpace(depth=12), seed=1)
 for _ in range(3):
-    controller.learn(results(controller.propose(8)))
+    controller.learn(results(asked(controller, 8)))
 digest = hashlib.sha256()
-for name, array in sorted(controller.state()["parameters"].items()):
+for name, array in sorted(controller.policy_state()["parameters"].items()):
     digest.update(name.encode() + array.tobytes())
 print(digest.hexdigest(), *({"keras", "tensorflow", "jax"} & set(sys.modules)))
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.controllers.controller import Controller, Told
-from nas.evaluation import ChildResult, Proposal, Status
+from nas.evaluation import UNNUMBERED, ChildResult, Proposal, Status
 from nas.spaces import Space, architecture_from_json, parse_architecture
 from nas.training.measured import Measured, wilson
 from tests.fakes import train_by_tokens
@@ -31,12 +31,10 @@ class Given(Controller):
         super().__init__(space, seed=seed)
         self._texts = [text for text in SCORES if text.startswith("conv")]
 
-    def propose(self, count: int) -> list[Proposal]:
-        begin = self.proposed
-        self.proposed += count
+    def propose(self, count: int, begun: int) -> list[Proposal]:
         return [
-            Proposal(number, 1, (), parse_architecture(self._texts[number % len(self._texts)]))
-            for number in range(begin, begin + count)
+            Proposal(UNNUMBERED, 1, (), parse_architecture(self._texts[number % len(self._texts)]))
+            for number in range(begun, begun + count)
         ]
 
     def learn(self, told: Told) -> dict[str, float]:

@@ -13,6 +13,7 @@ import pytest
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.experiment import Experiment, fingerprint
 from nas.search.record import Record
+from nas.testing.controllers import asked
 from nas.workspace import Workspace
 
 DIGEST = "0123456789abcdef" * 4
@@ -100,7 +101,7 @@ def make_search(
             record.set_meta("names", [experiment.name])
             record.set_meta("git_commit", COMMIT)
             while (left := children - record.count()) > 0:
-                proposals = controller.propose(min(left, experiment.search.children_per_round))
+                proposals = asked(controller, min(left, experiment.search.children_per_round), record.count())
                 begun = record.begin_round(proposals, [proposal.number for proposal in proposals], {})
                 pending = open_round and left <= len(proposals)
                 told = _train(record, proposals, clock, rule, pending, how)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError, RecordLockedError, SearchError
-from nas.evaluation import ChildResult, Proposal, Status
+from nas.evaluation import UNNUMBERED, ChildResult, Proposal, Status
 from nas.search.record import Record
 from nas.spaces import parse_architecture
 
@@ -68,6 +68,15 @@ def test_a_rounds_proposals_seeds_and_state_come_back_equal(path: Path) -> None:
     assert {**state, "weights": 0} == {**STATE, "weights": 0}
 
 
+def test_proposals_are_numbered_by_the_record_without_gaps(path: Path) -> None:
+    with filled(path) as record:
+        for _ in range(2):
+            record.begin_round(proposals(UNNUMBERED, "conv:3x3x4@0", "conv:3x3x4@0"), [1, 2], STATE)
+        children = record.children()
+    assert [child.number for child in children] == list(range(7))
+    assert [child.proposal.number for child in children] == list(range(7)), "in their JSON too"
+
+
 def test_results_come_back_equal_and_a_second_one_is_ignored(path: Path) -> None:
     with filled(path) as record:
         before = record.child(0)
@@ -117,7 +126,7 @@ def test_twins_share_architecture_and_overrides(path: Path) -> None:
 def test_a_transaction_that_fails_changes_nothing(path: Path) -> None:
     with filled(path) as record:
         with pytest.raises(sqlite3.IntegrityError):
-            record.begin_round(proposals(2, "conv:3x3x4@0"), [1], {"other": 1})
+            record.begin_round(proposals(3, "conv:3x3x4@0"), [None], {"other": 1})  # type: ignore[list-item]
         assert len(record.rounds()) == 1
         assert record.controller_state() is not None
         assert record.controller_state() != {"other": 1}

@@ -497,8 +497,8 @@ def test_stages_may_be_called_from_many_threads(tmp_path: Path) -> None:
 
 def test_seeds_differ_by_child_and_search_and_nothing_else(tmp_path: Path) -> None:
     with search_on(tmp_path, tiny_experiment(tmp_path), InstantEvaluator()) as search:
-        made = [child.proposal for child in search.record.children(round=search.sample().number)]
-    assert len({child_seed(1, proposal) for proposal in made}) == 4
+        made = [child.number for child in search.record.children(round=search.sample().number)]
+    assert len({child_seed(1, number) for number in made}) == 4
     assert child_seed(1, made[0]) != child_seed(2, made[0])
     assert child_seed(1, made[0]) == child_seed(1, made[0]) < 2**31
 

@@ -111,3 +111,18 @@ def test_a_missing_file_names_those_that_are_there(tmp_path: Path):
     write_comparison(tmp_path)
     with pytest.raises(InputError, match="did you mean 'small'"):
         load_comparison(tmp_path / "tables" / "smal.yaml")
+
+
+KEYS = {
+    "random": "52eb68488603d989",
+    "evolution": "b26e77d52c5f7cb1",
+    "reinforce": "26e9581bdf73647a",
+    "ppo": "1c3016a543949047",
+    "predictor": "5ec9be77be0626e0",
+}
+"""Keys of the shipped comparison's settings for data with the digest `x`: what MLflow finds its runs by."""
+
+
+def test_the_keys_of_the_shipped_comparison_stay() -> None:
+    comparison = load_comparison(Path(__file__).parents[2] / "tables" / "nasbench201.yaml")
+    assert {name: comparison.key(comparison.configuration(name)[1], "x") for name in KEYS} == KEYS

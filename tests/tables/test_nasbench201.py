@@ -44,7 +44,7 @@ def test_every_token_string_finds_its_own_row(comparison: Comparison, table: Pre
     """Also where several write one network: the benchmark trained each for itself."""
     space = comparison.built_space
     controller = comparison.configuration("random")[1].make(space, seed=1)
-    proposals = controller.propose(300)
+    proposals = controller.propose(300, 0)
     rows = [row_of(table, space, proposal) for proposal in proposals]
     assert len(set(rows)) == len({proposal.tokens for proposal in proposals})
     decided = table.arrays()["decisions"]

@@ -31,9 +31,8 @@ from tests.tracking.making import proposals, runs, trained
 class Repeating(Controller):
     """Proposes the same architecture for ever."""
 
-    def propose(self, count: int) -> list[Proposal]:
-        self.proposed += count
-        return proposals(self.proposed - count, count)
+    def propose(self, count: int, begun: int) -> list[Proposal]:
+        return proposals(begun, count)
 
     def learn(self, told: Told) -> dict[str, float]:
         self.updates += 1

@@ -8,11 +8,15 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from nas.controllers.lstm_policy import LstmPolicy
+from nas.controllers.decisions import Bernoullis, BoundedLogits, Distribution, Entropy, Integers, Logits
+from nas.controllers.lstm import Array
+from nas.controllers.policy import LstmPolicy
 from nas.errors import InputError
 from nas.spaces import Choice, Links, Pick, Point, Step, StepList, Tokens
 from nas.testing.spaces import all_tokens
 from nas.testing.step_space import StepSpace, every_step
+
+ENTROPY = Entropy()
 
 
 def make_policy(space: StepSpace, init_scale: float = 1.0, units: int = 5, layers: int = 2) -> LstmPolicy:
@@ -48,19 +52,19 @@ def test_the_conditional_entropies_add_up_to_the_entropy_of_the_whole():
     """Chain rule: the entropy of all decisions is the mean of the sampled paths' entropies."""
     space = StepSpace(every_step, 2)
     strings = list(all_tokens(space.steps(2)))
-    walks = make_policy(space).follow([(2, tokens) for tokens in strings])
-    probabilities = np.exp(walks.log_probabilities)
-    whole = -(probabilities * walks.log_probabilities).sum()
-    assert (probabilities * walks.entropies).sum() == pytest.approx(whole, rel=1e-12)
+    rollouts = make_policy(space).follow([(2, tokens) for tokens in strings])
+    probabilities = np.exp(rollouts.log_probabilities)
+    whole = -(probabilities * rollouts.log_probabilities).sum()
+    assert (probabilities * rollouts.value(ENTROPY)).sum() == pytest.approx(whole, rel=1e-12)
 
 
 def test_samples_are_as_frequent_as_their_probabilities_say():
     space, count = StepSpace(every_step, 2), 20_000
     policy = make_policy(space)
-    walk = policy.sample(2, count, np.random.default_rng(0))
+    rollout = policy.sample(2, count, np.random.default_rng(0))
     strings = list(all_tokens(space.steps(2)))
     expected = count * np.exp(policy.follow([(2, tokens) for tokens in strings]).log_probabilities)
-    counts = Counter(walk.tokens)
+    counts = Counter(rollout.tokens)
     assert set(counts) <= set(strings)
     observed = np.array([counts[tokens] for tokens in strings])
     assert expected.min() > 5
@@ -72,10 +76,10 @@ def test_samples_are_as_frequent_as_their_probabilities_say():
 def test_sampling_reports_the_probability_that_following_finds():
     space = StepSpace(every_step, 3)
     policy = make_policy(space)
-    walk = policy.sample(3, 50, np.random.default_rng(1))
-    followed = policy.follow([(3, tokens) for tokens in walk.tokens])
-    np.testing.assert_allclose(walk.log_probabilities, followed.log_probabilities, rtol=1e-13)
-    np.testing.assert_allclose(walk.entropies, followed.entropies, rtol=1e-13)
+    rollout = policy.sample(3, 50, np.random.default_rng(1))
+    followed = policy.follow([(3, tokens) for tokens in rollout.tokens])
+    np.testing.assert_allclose(rollout.log_probabilities, followed.log_probabilities, rtol=1e-13)
+    np.testing.assert_allclose(rollout.value(ENTROPY), followed.value(ENTROPY), rtol=1e-13)
 
 
 def test_probabilities_do_not_depend_on_the_rest_of_the_batch():
@@ -91,7 +95,7 @@ def test_probabilities_do_not_depend_on_the_rest_of_the_batch():
     for position, one in enumerate(written):
         alone = policy.follow([one])
         assert together.log_probabilities[position] == pytest.approx(alone.log_probabilities[0], rel=1e-12)
-        assert together.entropies[position] == pytest.approx(alone.entropies[0], rel=1e-12)
+        assert together.value(ENTROPY)[position] == pytest.approx(alone.value(ENTROPY)[0], rel=1e-12)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -106,10 +110,10 @@ def test_the_gradient_equals_finite_differences(layers):
     by_log_probability, by_entropy = random.normal(size=(2, len(written)))
 
     def objective() -> float:
-        walks = policy.follow(written)
-        return float(by_log_probability @ walks.log_probabilities + by_entropy @ walks.entropies)
+        rollouts = policy.follow(written)
+        return float(by_log_probability @ rollouts.log_probabilities + by_entropy @ rollouts.value(ENTROPY))
 
-    gradient = policy.gradient(policy.follow(written), by_log_probability, by_entropy)
+    gradient = policy.gradient(policy.follow(written), by_log_probability, [(ENTROPY, by_entropy)])
     assert gradient.keys() == policy.parameters.keys()
     for name, parameter in policy.parameters.items():
         numeric = np.empty_like(parameter)
@@ -125,14 +129,14 @@ def test_the_gradient_equals_finite_differences(layers):
         assert np.abs(numeric).max() > 1e-4, f"{name} plays no part in this test"
 
 
-def test_a_gradient_can_be_taken_twice_from_one_walk():
+def test_a_gradient_can_be_taken_twice_from_one_rollout():
     space = StepSpace(every_step, 2)
     policy = make_policy(space)
-    walks = policy.follow([(2, tokens) for tokens in policy.sample(2, 4, np.random.default_rng(0)).tokens])
+    rollouts = policy.follow([(2, tokens) for tokens in policy.sample(2, 4, np.random.default_rng(0)).tokens])
     ones, zeros = np.ones(4), np.zeros(4)
-    first = policy.gradient(walks, ones, zeros)
-    both = policy.gradient(walks, ones, ones)
-    entropy = policy.gradient(walks, zeros, ones)
+    first = policy.gradient(rollouts, ones)
+    both = policy.gradient(rollouts, ones, [(ENTROPY, ones)])
+    entropy = policy.gradient(rollouts, zeros, [(ENTROPY, ones)])
     for name in first:
         np.testing.assert_allclose(both[name], first[name] + entropy[name], rtol=1e-9, atol=1e-12)
 
@@ -236,14 +240,14 @@ def test_extreme_parameters_give_finite_numbers():
     """Probabilities of almost 0 and 1 lose no precision in their logarithms."""
     space = StepSpace(every_step, 2)
     policy = make_policy(space, init_scale=300.0)
-    walk = policy.sample(2, 20, np.random.default_rng(0))
-    walks = policy.follow([(2, tokens) for tokens in all_tokens(space.steps(2))])
-    gradient = policy.gradient(walks, np.ones(280), np.ones(280))
-    assert np.isfinite(walks.log_probabilities).all()
-    assert np.isfinite(walks.entropies).all()
-    assert np.isfinite(walk.log_probabilities).all()
+    rollout = policy.sample(2, 20, np.random.default_rng(0))
+    rollouts = policy.follow([(2, tokens) for tokens in all_tokens(space.steps(2))])
+    gradient = policy.gradient(rollouts, np.ones(280), [(ENTROPY, np.ones(280))])
+    assert np.isfinite(rollouts.log_probabilities).all()
+    assert np.isfinite(rollouts.value(ENTROPY)).all()
+    assert np.isfinite(rollout.log_probabilities).all()
     assert all(np.isfinite(array).all() for array in gradient.values())
-    assert walks.log_probabilities.min() < -500
+    assert rollouts.log_probabilities.min() < -500
 
 
 def test_tokens_are_plain_integers():
@@ -251,3 +255,101 @@ def test_tokens_are_plain_integers():
         make_policy(StepSpace(every_step, 2)).sample(2, 5, np.random.default_rng(0)).tokens
     )
     assert {type(token) for token in chain(*tokens)} == {int}
+
+
+# --- pieces that plug in: logits for each kind of step, terms of the objective --------------------
+
+
+class Biased:
+    """Logits with a fixed bias for the first of them, behind others."""
+
+    def __init__(self, inner: Logits, bias: float) -> None:
+        self.inner, self.bias = inner, bias
+
+    def of(self, scores: Array) -> Array:
+        return self.inner.of(scores) + self._biases(scores)
+
+    def backward(self, logits: Array, d_logits: Array) -> Array:
+        return self.inner.backward(logits - self._biases(logits), d_logits)
+
+    def _biases(self, scores: Array) -> Array:
+        return self.bias * (np.arange(scores.shape[1]) == 0)
+
+
+class LinkPrior:
+    """A term that no shipped objective has: KL(ρ ‖ p) of every link, as ENAS keeps links sparse."""
+
+    name = "link_prior"
+
+    def __init__(self, rho: float) -> None:
+        self.rho = rho
+
+    def value(self, step: Step, distribution: Distribution, value: Integers) -> Array:
+        if not isinstance(step, Links) or not isinstance(distribution, Bernoullis):
+            return np.zeros(len(value))
+        rho, p = self.rho, distribution.p
+        return (rho * np.log(rho / p) + (1 - rho) * np.log((1 - rho) / (1 - p))).sum(axis=1)
+
+    def derivative(self, step: Step, distribution: Distribution, value: Integers) -> Array:
+        if not isinstance(step, Links) or not isinstance(distribution, Bernoullis):
+            return np.zeros_like(distribution.d_entropy())
+        return distribution.p - self.rho
+
+
+def by_kind(step: Step) -> Logits:
+    """Other limits for operations than for links, a bias on skips, and the scores for all the rest."""
+    kinds: dict[str, Logits] = {
+        "operation": Biased(BoundedLogits(5.0, 2.5), 0.25),
+        "links": BoundedLogits(3.0, 1.5),
+        "skip": Biased(BoundedLogits(), -1.0),
+    }
+    return kinds.get(getattr(step, "kind", ""), BoundedLogits())
+
+
+@pytest.mark.parametrize(
+    "logits_of",
+    [
+        *(lambda step, one=one: one for one in (BoundedLogits(3.0), BoundedLogits(1.0, 1.5))),
+        lambda step: BoundedLogits(5.0, 2.5),
+        by_kind,
+    ],
+)
+def test_the_gradient_is_that_of_an_objective_with_any_logits_and_terms(logits_of):
+    """Central differences of Σ a_k log P_k + b_k H_k + c_k KL_k along a random direction."""
+    random = np.random.default_rng(3)
+    space = StepSpace(every_step, 3)
+    policy = LstmPolicy(space, layers=1, units=5, init_scale=1.0, random=random, logits=logits_of)
+    written = [(3, tokens) for tokens in policy.sample(3, 8, random).tokens]
+    a, b, c = random.normal(size=(3, 8))
+    prior = LinkPrior(0.2)
+
+    def objective() -> float:
+        rollouts = policy.follow(written)
+        own = a @ rollouts.log_probabilities + b @ rollouts.value(ENTROPY)
+        return float(own + c @ rollouts.value(prior))
+
+    gradient = policy.gradient(policy.follow(written), a, [(ENTROPY, b), (prior, c)])
+    without = policy.gradient(policy.follow(written), a, [(ENTROPY, b)])
+    assert np.abs(gradient["attention/links/vector"] - without["attention/links/vector"]).max() > 1e-3
+    direction = {name: random.normal(size=array.shape) for name, array in gradient.items()}
+    values = []
+    for step in (1e-5, -2e-5):
+        for name, parameter in policy.parameters.items():
+            parameter += step * direction[name]
+        values.append(objective())
+    expected = sum(float((gradient[name] * direction[name]).sum()) for name in gradient)
+    assert (values[0] - values[1]) / 2e-5 == pytest.approx(expected, rel=1e-5)
+
+
+def test_logits_are_chosen_for_each_kind_of_step():
+    """A bias of 30 on the first operation decides every operation and nothing else."""
+
+    def first_operation(step: Step) -> Logits:
+        return Biased(BoundedLogits(), 30.0 if getattr(step, "kind", "") == "operation" else 0.0)
+
+    space = StepSpace(every_step, 2)
+    random = np.random.default_rng(0)
+    policy = LstmPolicy(space, layers=1, units=5, init_scale=0.1, random=random, logits=first_operation)
+    chosen = [space.steps(2).chosen(tokens) for tokens in policy.sample(2, 50, random).tokens]
+    assert {one["1.operation"] for one in chosen} == {one["2.operation"] for one in chosen} == {"conv"}
+    assert {one["1.filters"] for one in chosen} == {8, 16}

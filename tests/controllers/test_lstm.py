@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nas.controllers.adam import Adam
+from nas.controllers.lstm import Adam
 from nas.errors import InputError
 
 
@@ -61,7 +61,7 @@ def test_a_restored_optimiser_goes_on_to_the_bit():
         ({"step": "x"}, "Adam"),
         ({"step": 1, "mean": [], "square": {}}, "means of gradients must be a mapping"),
         ({"step": 1, "mean": {"a": np.zeros(2)}, "square": {}}, "'a' must have shape"),
-        ({"step": 1, "mean": {"a": "text"}, "square": {}}, "'a' is none"),
+        ({"step": 1, "mean": {"a": "text"}, "square": {}}, "'a' is not one"),
         ({"step": 1, "mean": {"a": np.zeros(3)}, "square": {}}, "squared gradients.*'a' is missing"),
     ],
 )
