@@ -6,6 +6,7 @@ package, or by its import path `package.module:Name`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.metadata
 import inspect
@@ -53,6 +54,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "image": "nas.training.image_recipe:ImageRecipe",
         "language": "nas.training.language_recipe:LanguageRecipe",
     },
+    "stack": {},
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",
@@ -63,6 +65,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "tradeoff": "nas.search.tradeoff:TradeoffReward",
     },
 }
+
+LATER = {"later": True}
+"""Metadata of a dataclass field that an earlier version didn't have: while it has its default, which must
+change nothing, it is left out of definitions, so that records of that version keep their fingerprint."""
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 
@@ -130,12 +136,23 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
 def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` (with `name`) and beside them the defaults of all that they leave out.
 
-    So a default that is written out, or one that a later version changes, is told from another value.
+    So a default that is written out, or one that a later version changes, is told from another value. Options
+    that are `LATER` stand only where they differ from their default.
     """
-    parameters = inspect.signature(find(kind, str(options["name"]))).parameters
+    cls = find(kind, str(options["name"]))
+    parameters = inspect.signature(cls).parameters
     defaults = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    return {**defaults, **options}
+    later = {field.name for field in _fields(cls) if "later" in field.metadata}
+    return {
+        name: value
+        for name, value in {**defaults, **options}.items()
+        if name not in later or value != defaults[name]
+    }
+
+
+def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()

@@ -1,19 +1,30 @@
 """From an architecture to a Keras network."""
 
-from nas.networks import conv, resnet, standard_cells, tree_cell  # importing them registers their builders
-from nas.networks.build import build, register
+from nas.networks import standard_cells, tree_cell
+from nas.networks.build import (
+    Network,
+    Settings,
+    TrainingOnly,
+    build,
+    build_network,
+    register,
+    training_progress,
+)
 from nas.networks.cell import Cell, cell_layer, register_cell
 from nas.networks.recurrent import Recurrent
 
 __all__ = [
     "Cell",
+    "Network",
     "Recurrent",
+    "Settings",
+    "TrainingOnly",
     "build",
+    "build_network",
     "cell_layer",
-    "conv",
     "register",
     "register_cell",
-    "resnet",
     "standard_cells",
+    "training_progress",
     "tree_cell",
 ]

@@ -2,6 +2,7 @@
 
 from nas.spaces.architecture import Architecture, Cost, architecture_from_json, parse_architecture
 from nas.spaces.space import DepthSchedule, Space
+from nas.spaces.stack import Stack
 from nas.spaces.steps import Choice, Links, Pick, Point, Step, StepList, Tokens, When
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Pick",
     "Point",
     "Space",
+    "Stack",
     "Step",
     "StepList",
     "Tokens",

@@ -41,6 +41,13 @@ class Architecture(ABC):
     shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((32, 32, 3), 10)
     """Input shape and outputs (see `cost`) for which it is shown where no data set says: CIFAR-10's."""
 
+    stacked: ClassVar[bool] = False
+    """Whether it is a convolutional cell, of which the recipe's stack makes a network (see `Stack`)."""
+
+    builder: ClassVar[str | None] = None
+    """Import path of the module that registers what builds it in Keras; imported when it is needed, so that
+    the search's process imports no Keras."""
+
     @abstractmethod
     def body(self) -> str:
         """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
@@ -51,7 +58,7 @@ class Architecture(ABC):
         """The architecture that `body` writes down.
 
         Raises:
-            InputError: the text is no such architecture; the message shows the part that is wrong.
+            InputError: the text isn't valid; the message shows the part that is wrong.
         """
 
     @abstractmethod

@@ -57,6 +57,7 @@ class ConvNet(Architecture):
     """
 
     kind: ClassVar[str] = "conv"
+    builder: ClassVar[str | None] = "nas.networks.conv"
 
     layers: tuple[Layer, ...]
     block: int = 1

@@ -54,6 +54,7 @@ class ResNet(Architecture):
     """
 
     kind: ClassVar[str] = "resnet"
+    builder: ClassVar[str | None] = "nas.networks.resnet"
 
     filters: int = 16
     blocks: int = 3

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas import datasets, plugins
 from nas.controllers.controller import Controller, Told
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.spaces import Space, architecture_from_json, parse_architecture
@@ -67,6 +68,14 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
         files = {"model": str(model)}
     history = ({"val_accuracy": accuracy},)
     return ChildResult(Status.OK, history, parameters=1000, seed=job["seed"], files=files).to_json()
+
+
+def train_stack(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The size that the recipe computes for the network, and millions of its parameters as accuracy."""
+    recipe, architecture = plugins.make("recipe", job["recipe"]), architecture_from_json(job["architecture"])
+    cost = recipe.cost(architecture, datasets.load(Path(job["data"])))
+    history = ({"val_accuracy": cost.parameters / 1e6},)
+    return ChildResult(Status.OK, history, parameters=cost.parameters, seed=job["seed"]).to_json()
 
 
 def note(root: Path, text: str) -> None:
