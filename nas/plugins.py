@@ -20,14 +20,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "architecture": {
         "conv": "nas.spaces.conv:ConvNet",
         "resnet": "nas.spaces.resnet:ResNet",
-        "cell": "nas.spaces.cell:RecurrentCell",
-        "rnn": "nas.spaces.standard_cell:StandardCell",
+        "cell": "nas.spaces.recurrent_cell:RecurrentCell",
+        "rnn": "nas.spaces.recurrent_cell:StandardCell",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Cell",
         "row": "nas.spaces.table:TableRow",
     },
     "space": {
         "conv": "nas.spaces.conv:ConvSpace",
-        "cell": "nas.spaces.cell:CellSpace",
+        "cell": "nas.spaces.recurrent_cell_space:RecurrentCellSpace",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
         "table": "nas.spaces.table:TableSpace",
     },

@@ -48,6 +48,9 @@ class Architecture(ABC):
     """Import path of the module that registers what builds it in Keras; imported when it is needed, so that
     the search's process imports no Keras."""
 
+    drawing: ClassVar[str | None] = None
+    """Import path of the module that registers how it is drawn (see `nas.report.drawings.draw`)."""
+
     @abstractmethod
     def body(self) -> str:
         """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
@@ -75,6 +78,7 @@ class Architecture(ABC):
         """Size of the network for examples of `input_shape` (no batch axis) and `outputs` classes.
 
         A recurrent cell is one layer for one time step: `(features,)` in, `outputs` units.
+        A convolutional cell gets `input_shape` and keeps its height and width; `outputs` are its filters.
         """
 
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""The share of the machine that this process computes on. Beside it only `nas.networks.scan` names a backend.
+"""The share of the machine that this process computes on. Beside it only `recurrent_layer` names a backend.
 
 A process calls `prepare` once, before its first operation: threads, visible devices and memory
 limits can't be changed later. TensorFlow may already be imported, JAX may not have begun.
