@@ -11,7 +11,7 @@ which is tracing.
 
 * `keras LSTM`: `keras.layers.LSTM`, which has no cuDNN on a CPU.
 * `rnn:lstm`, `cell:…`: `nas.networks.Recurrent`.
-* `keras RNN(cell)`: `keras.layers.RNN` of `nas.networks.cell_layer`.
+* `keras RNN(cell)`: `keras.layers.RNN` of `nas.networks.recurrent_cell_layer`.
 * `plain, per node`: `keras.layers.RNN` of the same cell with two matrix products for each leaf.
 * `products alone`: the matrix products of the cell's layer and the loop around them, without its tree: what
   no cell of that base can beat.
@@ -34,11 +34,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from nas.networks import Cell, Recurrent, cell_layer
+from nas.networks import Recurrent, RecurrentCellLayer, recurrent_cell_layer
 from nas.networks.tape import Tape, Value
 from nas.spaces import parse_architecture
-from nas.spaces.cell import RecurrentCell
-from nas.spaces.standard_cell import StandardCell
+from nas.spaces.recurrent_cell import RecurrentCell, StandardCell
 from nas.training.device import prepare
 
 VOCABULARY = 1000
@@ -82,7 +81,7 @@ class PlainCell(keras.layers.Layer):
         return new[0], new
 
 
-class Products(Cell):
+class Products(RecurrentCellLayer):
     """The matrix products of a `RecurrentCell` and nothing of its tree."""
 
     def __init__(self, architecture: RecurrentCell, units: int) -> None:
@@ -153,7 +152,9 @@ def measure(units: int, rounds: int, batch: int, window: int) -> list[dict[str, 
         "rnn:lstm": Run(Recurrent(StandardCell("lstm"), wide), wide, batch, window),
         CELL: Run(Recurrent(cell, units), units, batch, window),
         "cell:lstm": Run(Recurrent(parse_architecture("cell:lstm"), units), units, batch, window),
-        "keras RNN(cell)": Run(keras.layers.RNN(cell_layer(cell, units), **keras_rnn), units, batch, window),
+        "keras RNN(cell)": Run(
+            keras.layers.RNN(recurrent_cell_layer(cell, units), **keras_rnn), units, batch, window
+        ),
         "plain, per node": Run(keras.layers.RNN(PlainCell(cell, units), **keras_rnn), units, batch, window),
         "products alone": Run(ProductsAlone(cell, units), units, batch, window),
     }

@@ -21,14 +21,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "architecture": {
         "conv": "nas.spaces.conv:ConvNet",
         "resnet": "nas.spaces.resnet:ResNet",
-        "cell": "nas.spaces.cell:RecurrentCell",
-        "rnn": "nas.spaces.standard_cell:StandardCell",
+        "cell": "nas.spaces.recurrent_cell:RecurrentCell",
+        "rnn": "nas.spaces.recurrent_cell:StandardCell",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Cell",
         "row": "nas.spaces.table:TableRow",
     },
     "space": {
         "conv": "nas.spaces.conv:ConvSpace",
-        "cell": "nas.spaces.cell:CellSpace",
+        "cell": "nas.spaces.recurrent_cell_space:RecurrentCellSpace",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
         "table": "nas.spaces.table:TableSpace",
     },
@@ -55,6 +55,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "image": "nas.training.image_recipe:ImageRecipe",
         "language": "nas.training.language_recipe:LanguageRecipe",
     },
+    "stack": {},
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",
@@ -65,6 +66,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "tradeoff": "nas.search.tradeoff:TradeoffReward",
     },
 }
+
+LATER = {"later": True}
+"""Metadata of a dataclass field that an earlier version didn't have: while it has its default, which must
+change nothing, it is left out of definitions, so that records of that version keep their fingerprint."""
 
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """What an import path looks like: `package.module:Name`."""
@@ -148,15 +153,27 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
 def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` (with `name`) and beside them the defaults of all that they leave out.
 
-    So a default that is written out, or one that a later version changes, is told from another value.
+    So a default that is written out, or one that a later version changes, is told from another value. Options
+    that are `LATER` stand only where they differ from their default.
     """
-    parameters = _parameters(find(kind, str(options["name"])))
+    cls = find(kind, str(options["name"]))
+    parameters = _parameters(cls)
     defaults = {
         name: parameter.default
         for name, parameter in parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    return {**defaults, **options}
+    later = {
+        field.name
+        for one in (cls, getattr(cls, "Options", None))
+        for field in (dataclasses.fields(one) if dataclasses.is_dataclass(one) else ())
+        if "later" in field.metadata
+    }
+    return {
+        name: value
+        for name, value in {**defaults, **options}.items()
+        if name not in later or value != defaults[name]
+    }
 
 
 def _parameters(cls: Any) -> dict[str, inspect.Parameter]:

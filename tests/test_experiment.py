@@ -12,7 +12,7 @@ from nas import experiment as module
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load, parse_setting
 from nas.spaces.conv import ConvSpace
-from tests.making import TINY, write_experiment
+from tests.making import TINY, tiny_experiment, write_experiment
 
 
 def loaded(folder: Path, **settings: Any) -> Experiment:
@@ -401,3 +401,14 @@ def test_a_refused_value_is_not_printed_whole(tmp_path: Path, key: str) -> None:
     with pytest.raises(InputError) as caught:
         load(write_experiment(tmp_path), {key: [["long " * 20_000]]})
     assert len(str(caught.value)) <= 2100
+
+
+def test_an_option_that_came_later_changes_the_fingerprint_only_where_it_differs_from_its_default(
+    tmp_path: Path,
+) -> None:
+    before, stack = tiny_experiment(tmp_path), {"name": "tests.networks.stacks:Plain"}
+    assert "stack" not in before.definition("digest", 1)["recipe"]
+    written = tiny_experiment(tmp_path, recipe__stack=None)
+    assert written.definition("digest", 1) == before.definition("digest", 1)
+    other = tiny_experiment(tmp_path, recipe__stack=stack)
+    assert other.definition("digest", 1)["recipe"]["stack"] == stack

@@ -7,9 +7,9 @@ from functools import singledispatch
 from typing import Any
 
 from nas.spaces import Architecture, Cost
-from nas.spaces.cell import RecurrentCell
 from nas.spaces.conv import ConvNet, Join
 from nas.spaces.costs import convolution_cost, dense_cost, total
+from nas.spaces.recurrent_cell import RecurrentCell
 
 Shape = tuple[int, ...]
 

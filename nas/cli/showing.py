@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,18 +86,19 @@ def show(
         show_space(readable_experiment(what, workspace), draw, theme, as_json)
         return
     child: dict[str, Any] | None = None
+    overrides: Mapping[str, Any] = {}
     loaded = readable_experiment(experiment, workspace) if experiment else None
     if what.isdecimal():
         loaded = loaded or _only_experiment(workspace)
         row = _child(int(what), loaded, workspace, seed)
-        architecture = row.proposal.architecture
+        architecture, overrides = row.proposal.architecture, row.proposal.overrides
         child = _child_json(row, loaded, seed)
     else:
         architecture = parse_architecture(what)
     if isinstance(architecture, UnknownArchitecture) and child is not None:
         _show_unknown(architecture, child, as_json)
         return
-    shape, outputs, model = _sizes(architecture, loaded, workspace)
+    shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
         write_drawing(architecture, shape, outputs, draw, theme)
     lines = lines_of(architecture, shape, outputs)
@@ -138,9 +139,15 @@ def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int 
 
 
 def _sizes(
-    architecture: Architecture, experiment: Experiment | None, workspace: Workspace
+    architecture: Architecture,
+    experiment: Experiment | None,
+    workspace: Workspace,
+    overrides: Mapping[str, Any],
 ) -> tuple[tuple[int, ...], int, Cost | None]:
-    """Input shape and outputs of the architecture, and the size of the model around it if it is a part."""
+    """Input shape and outputs of the architecture, and the size of the model around it if it is a part.
+
+    `overrides` are a child's own fields of the recipe.
+    """
     from nas import datasets
 
     if experiment is None or experiment.recipe is None:
@@ -150,7 +157,7 @@ def _sizes(
         raise InputError(
             f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
         )
-    data, recipe = datasets.load(folder), experiment.built_recipe()
+    data, recipe = datasets.load(folder), experiment.built_recipe(overrides)
     shape, outputs = recipe.shapes(architecture, data)
     model = recipe.cost(architecture, data)
     return shape, outputs, model if model != architecture.cost(shape, outputs) else None

@@ -29,9 +29,9 @@ class ListController(Controller):
         ]
 
     @property
-    def architectures(self) -> tuple[Architecture, ...]:
-        """Of all entries, in order."""
-        return tuple(architecture for architecture, _ in self._entries)
+    def entries(self) -> tuple[tuple[Architecture, Mapping[str, Any]], ...]:
+        """Architecture and overrides of all entries, in order."""
+        return tuple(self._entries)
 
     def propose(self, count: int, begun: int) -> list[Proposal]:
         """The next `count` entries, or as many as are left."""

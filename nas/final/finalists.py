@@ -21,6 +21,7 @@ class Finalist:
     Attributes:
         architecture: what it is.
         overrides: recipe fields that the search's controller decided for it.
+        required: recipe fields without which it can't be trained by the others' recipe.
         baseline: whether it is the hand-made baseline; the fields below are then empty.
         place: on the search's leaderboard, from 1.
         seed, child: the search and the child that found it.
@@ -29,6 +30,7 @@ class Finalist:
 
     architecture: Architecture
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    required: Mapping[str, Any] = field(default_factory=dict)
     baseline: bool = False
     place: int | None = None
     seed: int | None = None
@@ -51,8 +53,8 @@ class Entry:
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """Recipe fields of this training; the grid has the last word."""
-        return {**self.finalist.overrides, **self.point}
+        """Recipe fields of this training; the grid has the last word, but for what is required."""
+        return {**self.finalist.overrides, **self.point, **self.finalist.required}
 
 
 def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalist]:
@@ -89,7 +91,9 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
         if isinstance(one.architecture, UnknownArchitecture):
             raise SearchError(f"child {one.child} can't be retrained: {one.architecture.reason}")
     if experiment.final.baseline:
-        found.append(Finalist(parse_architecture(experiment.final.baseline), baseline=True))
+        baseline = parse_architecture(experiment.final.baseline)
+        recipe = experiment.built_recipe(experiment.final.recipe)
+        found.append(Finalist(baseline, required=recipe.required_by(baseline), baseline=True))
     return found
 
 

@@ -7,19 +7,18 @@ from typing import Any
 import keras
 from keras import layers
 
-from nas.networks.build import register
+from nas.networks.build import Settings, register
 from nas.networks.parts import DATA_FORMAT, Parts
 from nas.spaces.conv import ConvNet, Join, Layer
 
 
 @register
-def build_conv(
-    architecture: ConvNet, input_shape: tuple[int, int, int], classes: int, **settings: Any
-) -> keras.Model:
-    """Builds a `ConvNet`, which says what is concatenated, padded and pooled where; see `build`."""
-    shapes = architecture.shapes(input_shape)
-    parts = Parts(**settings)
-    image = keras.Input(input_shape, name="image")
+def build_conv(architecture: ConvNet, settings: Settings) -> keras.Model:
+    """Builds a `ConvNet`, which says what is concatenated, padded and pooled where; see `build_network`."""
+    height, width, channels = settings.input_shape
+    shapes = architecture.shapes((height, width, channels))
+    parts = Parts(settings)
+    image = keras.Input(settings.input_shape, name="image")
     joints = _Joints(image)
     for number, (layer, join) in enumerate(zip(architecture.layers, shapes.inputs, strict=True), 1):
         joined = joints.join(join, f"layer{number}")
@@ -28,7 +27,7 @@ def build_conv(
         else:
             joints.outputs.append(_pooling(joined, layer, f"layer{number}"))
     head = joints.join(shapes.head, "head")
-    return keras.Model(image, parts.classifier(head, classes), name="conv")
+    return keras.Model(image, parts.classifier(head), name="conv")
 
 
 class _Joints:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from nas.networks.recurrent import Recurrent
+from nas.networks.recurrent_layer import Recurrent
 from nas.spaces import parse_architecture
 
 State = list[list[Any]]

@@ -1,4 +1,4 @@
-"""What the builders of image networks have in common: convolution with normalisation, classifier."""
+"""Convolution with normalisation, and classifier: what the builders of image networks have in common."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from nas.networks.build import Settings
+
 DATA_FORMAT = "channels_last"
 """How images lie in all networks, whatever the user's Keras is set to: `(batch, height, width, channels)`."""
 
@@ -16,17 +18,12 @@ class Parts:
     """Makes the weighted layers of one network, all with the same settings and own initial weights.
 
     Args:
-        seed: of the initial weights; each layer gets a seed derived from it.
-        batch_norm_momentum, batch_norm_epsilon, weight_decay: see `nas.networks.build`.
+        settings: of the network; each layer gets a seed derived from its seed.
     """
 
-    def __init__(
-        self, *, seed: int, batch_norm_momentum: float, batch_norm_epsilon: float, weight_decay: float
-    ) -> None:
-        self._seeds = random.Random(seed)
-        self._momentum = batch_norm_momentum
-        self._epsilon = batch_norm_epsilon
-        self._weight_decay = weight_decay
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._seeds = random.Random(settings.seed)
 
     def convolution(
         self,
@@ -54,15 +51,17 @@ class Parts:
             name=name,
         )(inputs)
         outputs = layers.BatchNormalization(
-            momentum=self._momentum, epsilon=self._epsilon, name=f"{name}_norm"
+            momentum=self._settings.batch_norm_momentum,
+            epsilon=self._settings.batch_norm_epsilon,
+            name=f"{name}_norm",
         )(outputs)
         return layers.ReLU(name=f"{name}_relu")(outputs) if relu else outputs
 
-    def classifier(self, inputs: Any, classes: int) -> Any:
+    def classifier(self, inputs: Any) -> Any:
         """Average over height and width → dense layer with bias → softmax, all in float32."""
         means = layers.GlobalAveragePooling2D(data_format=DATA_FORMAT, dtype="float32", name="mean")(inputs)
         logits = layers.Dense(
-            classes,
+            self._settings.classes,
             kernel_initializer=keras.initializers.GlorotUniform(seed=self._seed()),
             kernel_regularizer=self._penalty(),
             dtype="float32",
@@ -74,4 +73,5 @@ class Parts:
         return self._seeds.getrandbits(31)
 
     def _penalty(self) -> keras.Regularizer | None:
-        return keras.regularizers.L2(self._weight_decay / 2) if self._weight_decay else None
+        decay = self._settings.weight_decay
+        return keras.regularizers.L2(decay / 2) if decay else None

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
-from nas.networks.build import register
+from nas.networks.build import Settings, register
 from nas.networks.parts import Parts
 from nas.spaces.resnet import ResNet
 
 
 @register
-def build_resnet(
-    architecture: ResNet, input_shape: tuple[int, int, int], classes: int, **settings: Any
-) -> keras.Model:
-    """Builds a `ResNet`, which says what its blocks are; see `build`."""
-    parts = Parts(**settings)
-    image = keras.Input(input_shape, name="image")
+def build_resnet(architecture: ResNet, settings: Settings) -> keras.Model:
+    """Builds a `ResNet`, which says what its blocks are; see `build_network`."""
+    parts = Parts(settings)
+    image = keras.Input(settings.input_shape, name="image")
     tensor = parts.convolution(image, architecture.filters, (3, 3), name="stem")
     for number, block in enumerate(architecture.residual_blocks, 1):
         name, strides = f"block{number}", (block.stride, block.stride)
@@ -31,4 +27,4 @@ def build_resnet(
             )
         tensor = layers.Add(name=f"{name}_sum")([inner, shortcut])
         tensor = layers.ReLU(name=f"{name}_relu")(tensor)
-    return keras.Model(image, parts.classifier(tensor, classes), name="resnet")
+    return keras.Model(image, parts.classifier(tensor), name="resnet")

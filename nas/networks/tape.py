@@ -2,7 +2,7 @@
 
 A framework's own differentiation of a loop over time adds an outer product to the gradient of each weight
 matrix at every step. A tape keeps what these products are made of instead, so that one matrix product over
-all steps can follow the loop (see `nas.networks.recurrence`).
+all steps can follow the loop (see `nas.networks.recurrent_layer`).
 """
 
 from __future__ import annotations

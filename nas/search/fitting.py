@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from typing import Any
 
 from nas.controllers.controller import Controller
@@ -30,23 +29,25 @@ def check_parts(experiment: Experiment, data: Prepared, controller: Controller) 
     """
     if experiment.recipe is None:
         return
-    listed = controller.architectures if isinstance(controller, ListController) else ()
+    listed = controller.entries if isinstance(controller, ListController) else ()
     parts = f"space '{experiment.space.name}', recipe '{experiment.recipe.name}'"
     own, final = experiment.built_recipe(), experiment.built_recipe(experiment.final.recipe)
-    _check(parts, own, listed or [first_architecture(experiment.built_space)], data)
+    for architecture, overrides in listed or [(first_architecture(experiment.built_space), {})]:
+        _check(parts, experiment.built_recipe(overrides), architecture, data)
     if experiment.final.baseline:
+        architecture = parse_architecture(experiment.final.baseline)
+        recipe = experiment.built_recipe({**experiment.final.recipe, **final.required_by(architecture)})
         baseline = f"final.baseline '{experiment.final.baseline}', recipe '{experiment.recipe.name}'"
-        _check(baseline, final, [parse_architecture(experiment.final.baseline)], data)
+        _check(baseline, recipe, architecture, data)
     for warning in dict.fromkeys((own.warning(data), final.warning(data))):
         if warning:
             logger.warning("%s", warning)
 
 
-def _check(parts: str, recipe: Any, architectures: Iterable[Architecture], data: Prepared) -> None:
-    for architecture in architectures:
-        try:
-            recipe.cost(architecture, data)
-        except InputError as error:
-            raise InputError(
-                f"{parts} and the data '{data.name}' ({data.kind}) don't fit together: {error}"
-            ) from error
+def _check(parts: str, recipe: Any, architecture: Architecture, data: Prepared) -> None:
+    try:
+        recipe.cost(architecture, data)
+    except InputError as error:
+        raise InputError(
+            f"{parts} and the data '{data.name}' ({data.kind}) don't fit together: {error}"
+        ) from error

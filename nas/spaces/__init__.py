@@ -9,6 +9,7 @@ from nas.spaces.architecture import (
     recorded_architecture,
 )
 from nas.spaces.space import DepthSchedule, Space, first_architecture
+from nas.spaces.stack import Stack
 from nas.spaces.steps import Choice, Links, Pick, Point, Step, StepList, Tokens, When
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Pick",
     "Point",
     "Space",
+    "Stack",
     "Step",
     "StepList",
     "Tokens",

@@ -42,6 +42,16 @@ class Architecture(ABC):
     shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((32, 32, 3), 10)
     """Input shape and outputs (see `cost`) for which it is shown where no data set says: CIFAR-10's."""
 
+    stacked: ClassVar[bool] = False
+    """Whether it is a convolutional cell, of which the recipe's stack makes a network (see `Stack`)."""
+
+    builder: ClassVar[str | None] = None
+    """Import path of the module that registers what builds it in Keras; imported when it is needed, so that
+    the search's process imports no Keras."""
+
+    drawing: ClassVar[str | None] = None
+    """Import path of the module that registers how it is drawn (see `nas.report.drawings.draw`)."""
+
     @abstractmethod
     def body(self) -> str:
         """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
@@ -52,7 +62,7 @@ class Architecture(ABC):
         """The architecture that `body` writes down.
 
         Raises:
-            InputError: the text is no such architecture; the message shows the part that is wrong.
+            InputError: the text isn't valid; the message shows the part that is wrong.
         """
 
     @abstractmethod
@@ -69,6 +79,7 @@ class Architecture(ABC):
         """Size of the network for examples of `input_shape` (no batch axis) and `outputs` classes.
 
         A recurrent cell is one layer for one time step: `(features,)` in, `outputs` units.
+        A convolutional cell gets `input_shape` and keeps its height and width; `outputs` are its filters.
         """
 
     def text(self) -> str:

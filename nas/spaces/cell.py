@@ -1,8 +1,14 @@
-"""The recurrent-cell search space of Zoph & Le (2017, §3.4) and its cells."""
+"""Names of earlier versions for recurrent cells, as a user's experiment or module may hold them."""
 
-from nas.spaces.cell_names import NAMED_CELLS
-from nas.spaces.cell_node import ACTIVATIONS, COMBINATIONS, CellNode
-from nas.spaces.cell_space import CellSpace
-from nas.spaces.cell_tree import RecurrentCell
+from nas.spaces.recurrent_cell import (
+    ACTIVATIONS,
+    COMBINATIONS,
+    NAMED_RECURRENT_CELLS,
+    RecurrentCell,
+    RecurrentNode,
+)
+from nas.spaces.recurrent_cell_space import RecurrentCellSpace
+
+CellNode, CellSpace, NAMED_CELLS = RecurrentNode, RecurrentCellSpace, NAMED_RECURRENT_CELLS
 
 __all__ = ["ACTIVATIONS", "COMBINATIONS", "NAMED_CELLS", "CellNode", "CellSpace", "RecurrentCell"]

@@ -57,6 +57,8 @@ class ConvNet(Architecture):
     """
 
     kind: ClassVar[str] = "conv"
+    drawing: ClassVar[str | None] = "nas.report.drawings.conv"
+    builder: ClassVar[str | None] = "nas.networks.conv"
 
     layers: tuple[Layer, ...]
     block: int = 1

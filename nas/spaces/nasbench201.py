@@ -46,6 +46,7 @@ class NasBench201Cell(Architecture):
     """
 
     kind: ClassVar[str] = "nasbench201"
+    drawing: ClassVar[str | None] = "nas.report.drawings.bench"
 
     operations: tuple[str, ...]
 

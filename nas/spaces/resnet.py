@@ -54,6 +54,8 @@ class ResNet(Architecture):
     """
 
     kind: ClassVar[str] = "resnet"
+    drawing: ClassVar[str | None] = "nas.report.drawings.conv"
+    builder: ClassVar[str | None] = "nas.networks.resnet"
 
     filters: int = 16
     blocks: int = 3

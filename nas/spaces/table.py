@@ -34,6 +34,7 @@ class TableRow(Architecture):
     """
 
     kind: ClassVar[str] = "row"
+    drawing: ClassVar[str | None] = "nas.report.drawings.bench"
 
     decisions: tuple[tuple[str, str], ...]
 

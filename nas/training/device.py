@@ -1,6 +1,6 @@
 """The share of the machine that this process computes on, and the settings of Keras that it computes by.
 
-Beside it only `nas.networks.scan` names a backend.
+Beside it only `nas.networks.recurrent_layer` names a backend.
 
 A process calls `prepare` once, before its first operation: threads, visible devices and memory
 limits can't be changed later. TensorFlow may already be imported, JAX may not have begun.

@@ -34,38 +34,40 @@ def train(run: Run) -> None:
     """
     recipe: ImageRecipe = run.recipe
     prepared = datasets.load(run.data, PreparedImages)
-    shape = recipe.shapes(run.architecture, prepared)[0]
+    shape, classes = recipe.network_shapes(prepared)
     cost = recipe.cost(run.architecture, prepared)
     run.parameters, run.multiply_adds = cost.parameters, cost.multiply_adds
     keras.utils.set_random_seed(run.seed)
     with device.precision(recipe.precision, run.device):
-        network = networks.build(
-            run.architecture,
+        settings = networks.Settings(
             shape,
-            len(prepared.classes),
+            classes,
             seed=run.seed,
             batch_norm_momentum=recipe.batch_norm_momentum,
             batch_norm_epsilon=recipe.batch_norm_epsilon,
             weight_decay=recipe.weight_decay,
+            stack=recipe.stack_of(run.architecture),
         )
-        training = _Training(run, prepared, network)
-        training.fit()
+        network = networks.build_network(run.architecture, settings)
+        _Training(run, prepared, network).fit()
+        served = network.served()
         if recipe.latency_examples:
-            run.latency_seconds = seconds_per_example(network, shape, recipe.latency_examples)
+            run.latency_seconds = seconds_per_example(served, shape, recipe.latency_examples)
     if run.folder is not None:
-        path = save_model(serving_model(network, prepared, recipe), run.folder / "model.keras")
+        path = save_model(serving_model(served, prepared, recipe), run.folder / "model.keras")
         run.files["model"] = str(path)
 
 
 class _Training:
     """One network in training, with its data and its checkpoint."""
 
-    def __init__(self, run: Run, prepared: PreparedImages, network: keras.Model) -> None:
+    def __init__(self, run: Run, prepared: PreparedImages, network: networks.Network) -> None:
         self.run, self.recipe, self._digest = run, run.recipe, prepared.digest
         self.data = _Data(prepared, self.recipe, device.resident_bytes(run.device))
         mean, deviation = whitening(prepared)
         preparation = ImageInput(self.recipe, prepared.image_shape, mean, deviation, run.seed)
-        self.trainee = Trainee(network, preparation, self.data.resident)
+        steps = self.recipe.epochs * self.data.steps
+        self.trainee = Trainee(network, preparation, self.data.resident, steps)
         self.trainee.compile(
             optimizer=keras.optimizers.SGD(
                 self.recipe.learning_rate, momentum=self.recipe.momentum, nesterov=self.recipe.nesterov
@@ -77,7 +79,7 @@ class _Training:
         )
         optimizer = self.trainee.optimizer
         optimizer.build(self.trainee.trainable_variables)
-        self._variables = [*network.variables, *optimizer.variables, preparation.seed_generator.state]
+        self._variables = [*network.model.variables, *optimizer.variables, preparation.seed_generator.state]
 
     def fit(self) -> None:
         """Trains all epochs (see `train_epochs`)."""
@@ -86,6 +88,7 @@ class _Training:
     def _epoch(self, epoch: int) -> dict[str, float]:
         learning_rate = self.recipe.learning_rate_at(epoch)
         self.trainee.optimizer.learning_rate = learning_rate
+        self.trainee.go_on_after(epoch * self.data.steps)
         trained = self.trainee.fit(
             **self.data.training(self.run.seed, epoch),
             epochs=1,

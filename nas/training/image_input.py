@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nas.networks import Network
 from nas.training.image_recipe import ImageRecipe
 
 
@@ -79,30 +80,44 @@ class ImageInput(keras.layers.Layer):  # type: ignore[misc]
 
 
 def logits(network: keras.Model) -> keras.Model:
-    """The network up to the input of its softmax, sharing its layers.
+    """The network up to the input of its softmax and to its auxiliary heads, sharing its layers.
 
     The loss is computed from logits: probabilities have already lost digits.
     """
-    return keras.Model(network.input, network.get_layer("logits").output, name="to_logits")
+    main, others = network.get_layer("logits").output, network.outputs[1:]
+    return keras.Model(network.input, [main, *others] if others else main, name="to_logits")
 
 
 class Trainee(keras.Model):  # type: ignore[misc]
     """A network in training: takes indices of images held on the device, or raw images.
 
     Input: with `images`, a 1D int32 tensor of indices into them, with shape `(batch,)`; without,
-    raw images of shape `(batch, height, width, channels)`. Output: logits `(batch, classes)`.
+    raw images of shape `(batch, height, width, channels)`. Output: logits `(batch, classes)`; in training
+    those of the network's auxiliary heads follow in a list. Metrics are of the main logits, and the losses of
+    auxiliary heads are added to the loss of a training step only.
 
     Args:
-        network: built by `nas.networks.build`.
+        network: built by `nas.networks.build_network`, or its model if that is all.
         preparation: turns raw images into the network's input.
         images: uint8 array of all images, to be held on the device; None: images are streamed.
+        steps: of the whole training, for the network's `progress`.
     """
 
     def __init__(
-        self, network: keras.Model, preparation: ImageInput, images: np.ndarray | None = None
+        self,
+        network: Network | keras.Model,
+        preparation: ImageInput,
+        images: np.ndarray | None = None,
+        steps: int = 1,
     ) -> None:
         super().__init__(name="trainee")
-        self.to_logits = logits(network)
+        network = network if isinstance(network, Network) else Network(network)
+        self.to_logits = logits(network.model)
+        self.auxiliary = network.auxiliary
+        self.progress: Any = network.progress
+        self._steps, self._done = steps, None
+        if self.progress is not None:
+            self._done = keras.Variable(0, dtype="int32", trainable=False, name="steps_done")
         self.preparation = preparation
         # A variable and no constant: a backend would copy a constant into the compiled program.
         self.images = (
@@ -114,4 +129,30 @@ class Trainee(keras.Model):  # type: ignore[misc]
 
     def call(self, batch: Any, training: bool = False) -> Any:
         images = batch if self.images is None else ops.take(self.images, batch, axis=0)
-        return self.to_logits(self.preparation(images, training=training), training=training)
+        if training and self._done is not None:
+            self._done.assign(self._done + 1)
+            self.progress.assign(ops.minimum(ops.cast(self._done, "float32") / self._steps, 1.0))
+        outputs = self.to_logits(self.preparation(images, training=training), training=training)
+        return outputs[0] if self.auxiliary and not training else outputs
+
+    def go_on_after(self, steps: int) -> None:
+        """Says how many steps of the training are over."""
+        if self._done is not None:
+            self._done.assign(steps)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        main, *others = y_pred if isinstance(y_pred, list) else [y_pred]
+        loss = super().compute_loss(x, y, main, sample_weight, training)
+        for weight, predicted in zip(self.auxiliary, others, strict=False):  # none in an evaluation
+            loss = loss + weight * self.loss(y, predicted)
+        return loss
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return super().compute_metrics(x, y, y_pred[0] if isinstance(y_pred, list) else y_pred, sample_weight)

@@ -1,14 +1,15 @@
-"""How a child that classifies images is trained, as a plain value (imports no Keras)."""
+"""Training of a child that classifies images, as a plain value (imports no Keras)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nas import plugins
 from nas.errors import InputError
-from nas.spaces import Architecture, Cost
+from nas.spaces import Architecture, Cost, Stack
 from nas.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ class ImageRecipe(Recipe):
         grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
         latency_examples: measure the trained network's latency with so many examples at a time (see
             `nas.training.latency`), for a reward that trades it; 0: not at all.
+        stack: what is built from a cell, by its name and options, as in
+            `{name: my.stacks:Plain, cells: 6, filters: 32}` (see `nas.spaces.Stack`); None: the
+            architecture is a whole network.
     """
 
     trainer: ClassVar[str] = "nas.training.image:train"
@@ -95,6 +99,7 @@ class ImageRecipe(Recipe):
     stop_hopeless: bool = False
     grace_epochs: int = 5
     latency_examples: int = 0
+    stack: Stack | Mapping[str, Any] | None = field(default=None, metadata=plugins.LATER)
 
     def __post_init__(self) -> None:
         self._whole("epochs", "batch_size")
@@ -114,6 +119,7 @@ class ImageRecipe(Recipe):
         self._fractions()
         for name in ("upsample", "crop"):
             object.__setattr__(self, name, _size(name, getattr(self, name)))
+        object.__setattr__(self, "stack", _stack(self.stack))
 
     def _fractions(self) -> None:
         value: Any = self.decay_at
@@ -179,11 +185,57 @@ class ImageRecipe(Recipe):
         )
 
     def shapes(self, architecture: Architecture, data: Prepared) -> tuple[tuple[int, ...], int]:
+        """What the network gets and gives, see `network_shapes`; for a cell that of the stack's first one."""
+        shape, classes = self.network_shapes(data)
+        stack = self.stack_of(architecture)
+        return (shape, classes) if stack is None else stack.shapes(architecture, shape)
+
+    def cost(self, architecture: Architecture, data: Prepared) -> Cost:
+        stack = self.stack_of(architecture)
+        if stack is None:
+            return architecture.cost(*self.network_shapes(data))
+        return stack.cost(architecture, *self.network_shapes(data))
+
+    def network_shapes(self, data: Prepared) -> tuple[tuple[int, int, int], int]:
         """`(height, width, channels)` of the images that the network gets, and the number of classes."""
         return self.input_shape(_images(data).image_shape), len(_images(data).classes)
 
-    def cost(self, architecture: Architecture, data: Prepared) -> Cost:
-        return architecture.cost(*self.shapes(architecture, data))
+    def stack_of(self, architecture: Architecture) -> Stack | None:
+        """The stack that makes a network out of `architecture`; None: it is a whole network.
+
+        Raises:
+            InputError: a cell has no stack, or a whole network has one.
+        """
+        stack: Any = self.stack
+        if architecture.stacked and stack is None:
+            raise InputError(
+                f"'{architecture.kind}' is a cell: the recipe needs a stack of it, as in "
+                "stack: {name: …, cells: 6, filters: 32}"
+            )
+        if stack is not None and not architecture.stacked:
+            raise InputError(
+                f"'{architecture.kind}' is not a convolutional cell, so that it can't be stacked by "
+                f"'{stack.name}': leave the recipe's stack out, or search a space of cells"
+            )
+        return stack  # type: ignore[no-any-return]
+
+    def required_by(self, architecture: Architecture) -> dict[str, Any]:
+        return {} if architecture.stacked or self.stack is None else {"stack": None}
+
+
+def _stack(value: Any) -> Stack | None:
+    """The stack that the options of the YAML describe."""
+    if value is None or isinstance(value, Stack):
+        return value
+    if not isinstance(value, Mapping) or "name" not in value:
+        raise InputError(
+            "stack must be its name and its options, as in {name: …, cells: 6, filters: 32}, or null: the "
+            f"architecture is a whole network. Received: {value!r}"
+        )
+    made = plugins.make("stack", value)
+    if not isinstance(made, Stack):
+        raise InputError(f"stack '{value['name']}' is not a nas.spaces.Stack")
+    return made
 
 
 def _images(data: Prepared) -> PreparedImages:

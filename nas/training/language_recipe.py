@@ -1,4 +1,4 @@
-"""How a child that models language is trained, as a plain value (imports no Keras)."""
+"""Training of a child that models language, as a plain value (imports no Keras)."""
 
 from __future__ import annotations
 

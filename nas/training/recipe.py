@@ -1,4 +1,4 @@
-"""What a recipe is, whatever it trains: a plain value that names the functions that carry it out."""
+"""Recipes as plain values that name the functions that carry them out, whatever is trained."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nas.errors import InputError, nearest
-from nas.spaces import Architecture, Cost
+from nas.spaces import Architecture, Cost, Stack
 
 if TYPE_CHECKING:
     from nas.datasets import Prepared
@@ -61,6 +61,14 @@ class Recipe(ABC):
         """What the user may not expect when this trains on `data`, in a sentence; empty: nothing."""
         return ""
 
+    def required_by(self, architecture: Architecture) -> dict[str, Any]:
+        """Fields that must have another value for `architecture` to be trained by this recipe.
+
+        The finals' hand-made baseline is trained by the recipe of the networks found, so far as this is
+        possible: where these are cells in a stack, it may be a whole network, which takes no stack.
+        """
+        return {}
+
     def hopeless(self, values: Sequence[float], elders: Sequence[float]) -> bool:
         """Whether a child is stopped now: its best value so far is strictly worse than its elders' median.
 
@@ -87,9 +95,13 @@ class Recipe(ABC):
         return max(values) < elders[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        """All fields, as JSON, without those that are `nas.plugins.LATER` and have their default."""
+        values = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if "later" not in field.metadata or getattr(self, field.name) != field.default
+        }
+        return {name: _json(value) for name, value in values.items()}
 
     # --- checks for subclasses ---------------------------------------------------------------------
 
@@ -135,3 +147,9 @@ class Recipe(ABC):
         value = getattr(self, name)
         if value not in allowed:
             raise InputError(f"{name} can't be {value!r} ({nearest(str(value), allowed)})")
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Stack):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas import datasets, plugins
 from nas.controllers.controller import Controller, Told
 from nas.evaluation import UNNUMBERED, ChildResult, Proposal, Status
 from nas.spaces import Space, architecture_from_json, parse_architecture
@@ -99,6 +100,14 @@ def train_with_peaks(job: Mapping[str, Any]) -> dict[str, Any]:
     curve = PEAKS[text] if job["folder"] else [epoch["val_accuracy"] for epoch in result.history]
     history = tuple({"val_accuracy": value, "val_perplexity": 1 / value} for value in curve)
     return replace(result, history=history).to_json()
+
+
+def train_stack(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The size that the recipe computes for the network, and millions of its parameters as accuracy."""
+    recipe, architecture = plugins.make("recipe", job["recipe"]), architecture_from_json(job["architecture"])
+    cost = recipe.cost(architecture, datasets.load(Path(job["data"])))
+    history = ({"val_accuracy": cost.parameters / 1e6},)
+    return ChildResult(Status.OK, history, parameters=cost.parameters, seed=job["seed"]).to_json()
 
 
 def note(root: Path, text: str) -> None:

@@ -10,10 +10,12 @@ import pytest
 from nas.errors import SearchError
 from nas.experiment import Experiment
 from nas.final.finalists import Entry, Finalist, entries, final_experiment, finalists, grid
-from nas.search.opening import read_record
+from nas.search.opening import open_search, read_record
 from nas.spaces import parse_architecture
+from nas.workspace import Workspace
 from tests.final.conftest import Searched
 from tests.making import tiny_experiment
+from tests.networks.stacks import Plain
 
 A = Finalist(parse_architecture("conv:3x3x4@0"), {"learning_rate": 0.3}, reward=0.5)
 BASELINE = Finalist(parse_architecture("resnet:8x1x1"), baseline=True)
@@ -98,3 +100,38 @@ def test_the_time_limit_grows_with_the_epochs(tmp_path: Path) -> None:
     assert longest.workers.time_limit_minutes == 50
     shorter = made.model_copy(update={"final": made.final.model_copy(update={"recipe": {"epochs": 1}})})
     assert final_experiment(shorter, [Entry(A, {})]).workers.time_limit_minutes == 5
+
+
+def test_finals_make_another_stack_of_a_cell_and_none_of_a_baseline_that_is_a_whole_network(
+    tmp_path: Path,
+) -> None:
+    stack = {"name": "tests.networks.stacks:Plain", "cells": 2, "filters": 8}
+    larger = {**stack, "cells": 4, "filters": 16}
+    made = experiment(
+        tmp_path,
+        space={"name": "tests.networks.stacks:TwistSpace"},
+        evaluator__trainer="tests.final.fakes:train_stack",
+        recipe__stack=stack,
+        final={"top": 1, "recipe": {"stack": larger}, "baseline": "resnet:4x1x1"},
+        workers__slots=1,
+        budget__children=2,
+        search__children_per_round=2,
+    )
+    workspace = Workspace(tmp_path)
+    with open_search(made, workspace) as search:
+        search.advance(made.budget)
+    with read_record(made, workspace) as record:
+        found = finalists(made, [record])
+    assert [dict(one.required) for one in found] == [{}, {"stack": None}]
+    retrained = final_experiment(made, entries(made, found))
+    with open_search(retrained, workspace) as search:
+        search.advance(retrained.budget)
+    with read_record(retrained, workspace) as record:
+        cell, baseline = [record.child(number) for number in (0, 1)]
+    window = found[0].architecture
+    counts = [Plain(*size).cost(window, (8, 8, 1), 10).parameters for size in ((2, 8), (4, 16))]
+    assert found[0].score == counts[0] / 1e6
+    assert cell.result is not None
+    assert cell.result.parameters == counts[1]
+    assert baseline.result is not None
+    assert baseline.result.parameters == parse_architecture("resnet:4x1x1").cost((8, 8, 1), 10).parameters

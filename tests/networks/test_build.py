@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.networks import build, register
+from nas.networks import Network, Settings, build, build_network, register
 from nas.spaces import Architecture, Cost, parse_architecture
 from nas.spaces.conv import ConvSpace
 from nas.testing.spaces import sample_tokens
+from tests.networks.stacks import Plain, Twist
 
 SPACES: dict[str, dict[str, Any]] = {
     "v1": {"depth": 6},
@@ -280,7 +281,64 @@ def test_a_later_registration_replaces_a_builder_for_a_subclass() -> None:
         builder = None
 
     @register(Special)
-    def build_special(*_: Any, **__: Any) -> str:
-        return "special"
+    def build_special(architecture: Special, settings: Settings) -> keras.Model:
+        image = keras.Input(settings.input_shape)
+        return keras.Model(image, image, name="special")
 
-    assert build(Special(), (8, 8, 1), 10, seed=0) == "special"
+    assert build(Special(), (8, 8, 1), 10, seed=0).name == "special"
+
+
+def test_a_builder_of_an_earlier_version_is_called_with_loose_numbers() -> None:
+    class Earlier(Linear):
+        builder = None
+
+    called: dict[str, Any] = {}
+
+    @register(Earlier)
+    def build_earlier(architecture: Any, input_shape: Any, classes: int, **settings: Any) -> keras.Model:
+        called.update(settings, input_shape=input_shape, classes=classes)
+        image = keras.Input(input_shape)
+        return keras.Model(image, image)
+
+    build(Earlier(), (8, 8, 1), 10, seed=3, weight_decay=0.5)
+    assert called == {
+        "input_shape": (8, 8, 1),
+        "classes": 10,
+        "seed": 3,
+        "batch_norm_momentum": 0.9,
+        "batch_norm_epsilon": 1e-5,
+        "weight_decay": 0.5,
+    }
+
+
+def test_a_network_that_does_not_weigh_each_auxiliary_head_is_refused() -> None:
+    image = keras.Input((4,))
+    with pytest.raises(InputError, match=r"weight of the loss of each output after the first.*2 outputs"):
+        Network(keras.Model(image, [image, image]))
+
+
+def test_a_stack_of_cells_has_the_parameters_that_were_computed_and_another_stack_too() -> None:
+    cell, shape = Twist(3), (9, 8, 1)
+    counts = []
+    for stack in (Plain(cells=2, filters=8), Plain(cells=4, filters=16)):
+        network = build_network(cell, Settings(shape, 10, seed=0, stack=stack))
+        counts.append(network.served().count_params())
+        assert counts[-1] == stack.cost(cell, shape, 10).parameters
+        assert counted_multiply_adds(network.served()) == stack.cost(cell, shape, 10).multiply_adds
+    assert counts[1] > 4 * counts[0]
+
+
+def test_what_only_training_uses_is_left_out_of_what_is_served_and_weights_are_shared(tmp_path: Path) -> None:
+    stack = Plain(cells=2, filters=4, drop=0.5, auxiliary=0.4)
+    network = build_network(Twist(3), Settings((8, 8, 1), 10, seed=1, stack=stack))
+    assert len(network.model.outputs) == 2
+    served = network.served()
+    assert all(type(layer).__module__.startswith("keras.") for layer in served.layers)
+    assert served.count_params() == stack.cost(Twist(3), (8, 8, 1), 10).parameters
+    served.get_layer("logits").bias.assign(np.arange(10))
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
+    expected = network.model(images, training=False)[0]
+    np.testing.assert_array_equal(served(images, training=False), expected)
+    served.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(loaded(images, training=False), expected)

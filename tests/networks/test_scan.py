@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from nas.networks.scan import scan
+from nas.networks.recurrent_layer import scan
 
 SEQUENCE = np.arange(12, dtype="float32").reshape(3, 2, 2)
 START = np.zeros((2, 2), "float32")

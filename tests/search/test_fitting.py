@@ -12,8 +12,8 @@ from nas.errors import InputError
 from nas.experiment import Experiment, load
 from nas.search.opening import open_search
 from nas.spaces import first_architecture
-from nas.spaces.cell import CellSpace
 from nas.spaces.conv import ConvSpace
+from nas.spaces.recurrent_cell_space import RecurrentCellSpace
 from nas.workspace import Workspace
 from tests.making import TINY, TINY_LANGUAGE
 
@@ -89,7 +89,7 @@ def test_a_list_may_name_networks_outside_the_space(tmp_path: Path) -> None:
 
 
 def test_the_first_architecture_takes_the_first_of_all_options() -> None:
-    assert first_architecture(CellSpace(base=2)).text() == (
+    assert first_architecture(RecurrentCellSpace(base=2)).text() == (
         "cell:add-identity,add-identity/add-identity/c=0,inject=add-identity@0"
     )
     first = first_architecture(ConvSpace(depth=3, strides=[1, 2]))

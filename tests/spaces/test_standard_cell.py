@@ -6,7 +6,7 @@ import pytest
 
 from nas.errors import InputError
 from nas.spaces import Cost, architecture_from_json, parse_architecture
-from nas.spaces.standard_cell import StandardCell
+from nas.spaces.recurrent_cell import StandardCell
 
 
 @pytest.mark.parametrize("text", ["rnn:lstm", "rnn:gru"])

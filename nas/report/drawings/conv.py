@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.errors import InputError
+from nas.report.drawings import draw
 from nas.report.drawings.lanes import Row, in_lanes
 from nas.report.drawings.parts import Drawing
+from nas.spaces import Architecture
 from nas.spaces.conv import ConvNet
 from nas.spaces.conv_layer import Layer
 from nas.spaces.costs import same_size
@@ -14,15 +17,17 @@ from nas.spaces.resnet import ResNet
 Shape = tuple[int, int, int]
 
 
-def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
+@draw.register
+def draw_conv(net: ConvNet, shape: tuple[int, ...] | None = None, outputs: int | None = None) -> Drawing:
     """The layers with their links as arcs.
 
     Bars are as wide as the layers' outputs are deep, a small rectangle shows the shape of the filters.
     """
-    outputs, head = _shapes(net, shape)
-    deepest = max(channels for *_, channels in (shape, *outputs))
-    rows = [Row("image", _size(shape), "image", share=shape[2] / deepest)]
-    for number, (layer, output) in enumerate(zip(net.layers, outputs, strict=True), 1):
+    image = _image(net, shape)
+    each, head = _shapes(net, image)
+    deepest = max(channels for *_, channels in (image, *each))
+    rows = [Row("image", _size(image), "image", share=image[2] / deepest)]
+    for number, (layer, output) in enumerate(zip(net.layers, each, strict=True), 1):
         rows.append(
             Row(
                 _what(layer, net.block),
@@ -37,7 +42,7 @@ def draw_conv(net: ConvNet, shape: Shape, classes: int | None) -> Drawing:
     rows.append(
         Row(
             "average, dense, softmax",
-            f"{_size(head)} → {classes}" if classes else _size(head),
+            f"{_size(head)} → {outputs}" if outputs else _size(head),
             "head",
             net.outputs,
             band="2×2 max-pooling of all that passes" if len(net.layers) in net.pool_after else "",
@@ -63,13 +68,15 @@ def _shapes(net: ConvNet, image: Shape) -> tuple[Sequence[Shape], Shape]:
     return [(height, width, depth) for depth in channels], (height, width, head)
 
 
-def draw_resnet(net: ResNet, shape: Shape, classes: int | None) -> Drawing:
+@draw.register
+def draw_resnet(net: ResNet, shape: tuple[int, ...] | None = None, outputs: int | None = None) -> Drawing:
     """The convolutions, with each residual block's shortcut as an arc."""
-    height, width, channels = shape
+    image = _image(net, shape)
+    height, width, channels = image
     deepest = net.filters * 2 ** (net.stages - 1)
     first = f"3×3 · {net.filters} filters"
     rows = [
-        Row("image", _size(shape), "image", share=min(1.0, channels / deepest)),
+        Row("image", _size(image), "image", share=min(1.0, channels / deepest)),
         Row(first, _size((height, width, net.filters)), "conv", (0,), net.filters / deepest, (3, 3)),
     ]
     for block in net.residual_blocks:
@@ -80,9 +87,16 @@ def draw_resnet(net: ResNet, shape: Shape, classes: int | None) -> Drawing:
         added = " + 1×1 shortcut" if block.projection else " + shortcut"
         rows.append(Row(f"3×3 · {block.filters}{stride}", size, "conv", (begin,), share, (3, 3)))
         rows.append(Row(f"3×3 · {block.filters}{added}", size, "conv", (begin, begin + 1), share, (3, 3)))
-    size = f"{rows[-1].size} → {classes}" if classes else rows[-1].size
+    size = f"{rows[-1].size} → {outputs}" if outputs else rows[-1].size
     rows.append(Row("average, dense, softmax", size, "head", (len(rows) - 1,)))
     return in_lanes(rows, f"Residual network of {len(net.residual_blocks)} blocks")
+
+
+def _image(net: Architecture, shape: tuple[int, ...] | None) -> Shape:
+    found = net.shown_for[0] if shape is None else shape
+    if len(found) != 3:
+        raise InputError(f"a network for images needs (height, width, channels). Received: {shape}")
+    return found[0], found[1], found[2]
 
 
 def _what(layer: Layer, block: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nas.report.drawings import draw_decisions
-from nas.spaces.cell import CellSpace
 from nas.spaces.conv_space import ConvSpace
+from nas.spaces.recurrent_cell_space import RecurrentCellSpace
 from nas.spaces.steps import Choice, Links, Pick, StepList, When
 from nas.testing.step_space import StepSpace
 from tests.report.drawings.reading import boxes, is_inside, overlapping, texts
@@ -28,7 +28,7 @@ def test_the_depth_can_be_another() -> None:
 
 
 def test_a_space_of_cells_shows_nodes_injection_and_indices() -> None:
-    told = texts(draw_decisions(CellSpace(8)))
+    told = texts(draw_decisions(RecurrentCellSpace(8)))
     assert {"node0", "node14", "inject", "index", "add · elem_mult", "0 · 1 · 2 · … · 14"} <= set(told)
     assert told[-1] == "34 decisions, 6.3·10^16 token strings at depth 1"
 

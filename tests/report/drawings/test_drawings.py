@@ -94,6 +94,31 @@ def test_a_kind_of_the_users_own_can_be_drawn() -> None:
     assert texts(draw(Own())) == ["mine"]
 
 
+def test_an_architecture_of_the_users_own_brings_its_drawing(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "own_drawing.py").write_text(
+        "from nas.report.drawings import Drawing, draw\n"
+        "from tests.report.drawings.test_drawings import Brought\n"
+        "@draw.register\n"
+        "def draw_brought(own: Brought, shape=None, outputs=None) -> Drawing:\n"
+        "    return Drawing(10, 10, (), f'brought for {shape}')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert draw(Brought(), (4, 4, 1)).about == "brought for (4, 4, 1)"
+
+
+class Brought(Unheard):
+    kind: ClassVar[str] = "brought"
+    drawing: ClassVar[str | None] = "own_drawing"
+
+
+def test_a_module_that_registers_no_drawing_leaves_the_plain_card() -> None:
+    class Forgotten(Unheard):
+        kind: ClassVar[str] = "forgotten"
+        drawing: ClassVar[str | None] = "json"
+
+    assert "no drawing is known for this kind" in texts(draw(Forgotten()))
+
+
 SAME = """
 from nas.report.drawings import draw, svg
 from nas.spaces import parse_architecture

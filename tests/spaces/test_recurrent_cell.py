@@ -7,7 +7,7 @@ import pytest
 
 from nas.errors import InputError
 from nas.spaces import Cost, architecture_from_json, parse_architecture
-from nas.spaces.cell import NAMED_CELLS, CellNode, RecurrentCell
+from nas.spaces.recurrent_cell import NAMED_RECURRENT_CELLS, RecurrentCell, RecurrentNode
 
 EXAMPLE = "cell:add-tanh,elem_mult-relu/elem_mult-sigmoid/c=1,inject=add-relu@0"
 
@@ -25,11 +25,11 @@ def test_the_worked_example_of_the_paper() -> None:
     example = cell("cell:worked-example")
     assert example == RecurrentCell(
         nodes=(
-            CellNode("add", "tanh"),
-            CellNode("elem_mult", "relu"),
-            CellNode("elem_mult", "sigmoid"),
+            RecurrentNode("add", "tanh"),
+            RecurrentNode("elem_mult", "relu"),
+            RecurrentNode("elem_mult", "sigmoid"),
         ),
-        inject=CellNode("add", "relu"),
+        inject=RecurrentNode("add", "relu"),
         c_out=1,
         c_in=0,
     )
@@ -51,21 +51,21 @@ def test_the_released_cell() -> None:
         "identity", "tanh",
         "tanh",
     ]  # fmt: skip
-    assert released.inject == CellNode("add", "tanh")
+    assert released.inject == RecurrentNode("add", "tanh")
     assert (released.c_in, released.c_out) == (8, 12)
 
 
 def test_the_lstm_takes_its_memory_in_as_the_forget_gate_times_it() -> None:
     lstm = cell("cell:lstm")
-    assert lstm.inject == CellNode("elem_mult", "identity")
+    assert lstm.inject == RecurrentNode("elem_mult", "identity")
     assert lstm.children(lstm.c_out) == (8, lstm.c_in)
-    assert lstm.nodes[lstm.c_out] == CellNode("add", "tanh")
+    assert lstm.nodes[lstm.c_out] == RecurrentNode("add", "tanh")
 
 
-@pytest.mark.parametrize("name", NAMED_CELLS)
+@pytest.mark.parametrize("name", NAMED_RECURRENT_CELLS)
 def test_a_name_reads_as_its_full_text_which_is_written(name: str) -> None:
     named = cell(f"cell:{name}")
-    assert str(named) == f"cell:{NAMED_CELLS[name]}"
+    assert str(named) == f"cell:{NAMED_RECURRENT_CELLS[name]}"
     assert cell(str(named)) == named
     assert shlex.quote(f"cell:{name}") == f"cell:{name}"
 
@@ -149,8 +149,8 @@ def test_a_task_that_is_none_of_sequences_is_refused(shape: tuple[int, ...], uni
         ("add-tanh,add-tanh/add-tanh/c=01,inject=add-relu@0", "Received: 'c=01,inject=add-relu@0'"),
         ("add-tanh,add-tanh/add-tanh/c=٣,inject=add-relu@0", "a cell ends in"),
         ("add-tanh,add-tanh/add-tanh/c=1,inject=add-relu@0/", "Received: ''"),
-        ("add-tanh,add-tanh/add-tanh/c=1,inject=add@0", "'add' is no node"),
-        ("add-tanh,add-than/add-tanh/c=1,inject=add-relu@0", "'add-than' is no node"),
+        ("add-tanh,add-tanh/add-tanh/c=1,inject=add@0", "'add' is not a valid node"),
+        ("add-tanh,add-than/add-tanh/c=1,inject=add-relu@0", "'add-than' is not a valid node"),
         ("add-tanh,add-tanh,add-tanh/add-tanh/c=1,inject=add-relu@0", "levels of [3, 1] nodes"),
         ("add-tanh,add-tanh/c=1,inject=add-relu@0", "levels of [2] nodes"),
         ("c=1,inject=add-relu@0", "levels of [] nodes"),
@@ -167,7 +167,7 @@ def test_the_part_of_a_text_that_is_wrong_is_shown(body: str, message: str) -> N
         RecurrentCell.from_body(body)
 
 
-NODE = CellNode("add", "tanh")
+NODE = RecurrentNode("add", "tanh")
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ NODE = CellNode("add", "tanh")
         ({"nodes": (NODE,) * 2}, "Received: 2 nodes"),
         ({"nodes": (NODE,) * 5}, "Received: 5 nodes"),
         ({"nodes": (NODE,) * 8}, "Received: 8 nodes"),
-        ({"nodes": [NODE] * 3}, "tuple of CellNode"),
-        ({"nodes": ("add-tanh",) * 3}, "tuple of CellNode"),
-        ({"inject": "add-tanh"}, "inject must be a CellNode"),
+        ({"nodes": [NODE] * 3}, "tuple of RecurrentNode"),
+        ({"nodes": ("add-tanh",) * 3}, "tuple of RecurrentNode"),
+        ({"inject": "add-tanh"}, "inject must be a RecurrentNode"),
         ({"c_out": -1}, "c_out"),
         ({"c_out": True}, "c_out"),
         ({"c_in": 3}, "c_in"),

@@ -19,17 +19,17 @@ import pytest
 from keras import ops
 
 from nas.errors import InputError
-from nas.networks import Cell, Recurrent, cell_layer, register_cell
+from nas.networks import Recurrent, RecurrentCellLayer, recurrent_cell_layer, register_recurrent_cell
 from nas.networks.tape import Product, Tape, Value
 from nas.spaces import parse_architecture
-from nas.spaces.cell import CellSpace
+from nas.spaces.recurrent_cell_space import RecurrentCellSpace
 from nas.testing.spaces import sample_tokens
 from tests.networks.recurrent_oracles import DTYPE, assert_close, gradients, normal, to_numpy
 from tests.networks.test_build import Linear
 
 BATCH, TIME, FEATURES, UNITS = 3, 6, 5, 4
 NAMED = ["cell:zoph-le-2017", "cell:worked-example", "cell:lstm", "rnn:lstm", "rnn:gru"]
-CONTROL = CellSpace(
+CONTROL = RecurrentCellSpace(
     combinations=["add", "elem_mult", "max"], activations=["identity", "tanh", "sigmoid", "relu", "sin"]
 )
 SEEDS = range(8)
@@ -51,7 +51,9 @@ def random_state(layer: Recurrent) -> list[np.ndarray]:
     return [normal(BATCH, size, seed=number + 5) for number, size in enumerate(layer.cell.state_size)]
 
 
-def reference(cell: Cell, sequence: Any, state: Sequence[Any], mask: Any) -> tuple[Any, list[Any]]:
+def reference(
+    cell: RecurrentCellLayer, sequence: Any, state: Sequence[Any], mask: Any
+) -> tuple[Any, list[Any]]:
     """The recurrence as a plain loop, differentiated by the framework itself."""
     outputs = []
     state = list(state)
@@ -63,7 +65,7 @@ def reference(cell: Cell, sequence: Any, state: Sequence[Any], mask: Any) -> tup
     return ops.stack(outputs, axis=1), state
 
 
-def products_of(cell: Cell) -> list[Product]:
+def products_of(cell: RecurrentCellLayer) -> list[Product]:
     return [Product(weight, bias) for weight, bias in cell.products()]
 
 
@@ -152,7 +154,7 @@ def test_the_first_state_is_zeros_and_the_state_of_a_gru_is_h_alone(text: str) -
 def test_the_weights_are_the_cells_own_in_the_same_order(text: str) -> None:
     architecture = parse_architecture(text)
     fast = Recurrent(architecture, UNITS, seed=4)
-    cell = cell_layer(architecture, UNITS, seed=4)
+    cell = recurrent_cell_layer(architecture, UNITS, seed=4)
     fast.build((None, None, FEATURES))
     cell.build((None, FEATURES))
     for ours, theirs in zip(fast.get_weights(), cell.get_weights(), strict=True):
@@ -237,8 +239,8 @@ class TwoDeep(Linear):
     builder = None
 
 
-@register_cell(TwoDeep)
-class TwoDeepCell(Cell):
+@register_recurrent_cell(TwoDeep)
+class TwoDeepCell(RecurrentCellLayer):
     def build(self, input_shape: Sequence[Any]) -> None:
         self.add_matrices(input_shape[-1], self.units)
         self.deeper = self.add_weight(

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
-from nas.networks import Cell, cell_layer
-from nas.networks.tree_cell import leaf_order
+from nas.networks import RecurrentCellLayer, recurrent_cell_layer
+from nas.networks.recurrent_cell import leaf_order
 from nas.spaces import parse_architecture
-from nas.spaces.cell import RecurrentCell
+from nas.spaces.recurrent_cell import RecurrentCell
 from tests.networks import recurrent_oracles as oracles
 from tests.networks.recurrent_oracles import DTYPE, assert_close, normal, to_numpy
 
@@ -28,13 +28,15 @@ def tree(text: str) -> RecurrentCell:
     return found
 
 
-def built(text: str, **settings: Any) -> Cell:
-    cell = cell_layer(parse_architecture(text), UNITS, dtype=DTYPE, seed=1, **settings)
+def built(text: str, **settings: Any) -> RecurrentCellLayer:
+    cell = recurrent_cell_layer(parse_architecture(text), UNITS, dtype=DTYPE, seed=1, **settings)
     cell.build((None, FEATURES))
     return cell
 
 
-def matrices_of(cell: Cell, architecture: RecurrentCell) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def matrices_of(
+    cell: RecurrentCellLayer, architecture: RecurrentCell
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """W and U of each leaf, by its index."""
     places = {leaf: place for place, leaf in enumerate(leaf_order(architecture))}
     kernels = [to_numpy(weight.value) for weight in (cell.kernel, cell.recurrent_kernel)]
@@ -67,7 +69,7 @@ def test_a_named_cell_computes_its_published_equations(name: str, equations: Cal
 
 def test_the_released_cell_computes_its_equations_in_single_precision_too() -> None:
     architecture = tree("cell:zoph-le-2017")
-    cell = cell_layer(architecture, UNITS, seed=1, init_scale=0.5)
+    cell = recurrent_cell_layer(architecture, UNITS, seed=1, init_scale=0.5)
     cell.build((None, FEATURES))
     w, u = matrices_of(cell, architecture)
     h = c = np.zeros((BATCH, UNITS), "float32")
@@ -162,7 +164,7 @@ def test_a_cell_has_the_parameters_that_were_computed(text: str) -> None:
 @pytest.mark.parametrize("init_scale", [None, 0.04])
 def test_equal_seeds_give_equal_weights(text: str, init_scale: float | None) -> None:
     def weights(seed: int) -> list[np.ndarray]:
-        cell = cell_layer(parse_architecture(text), UNITS, seed=seed, init_scale=init_scale)
+        cell = recurrent_cell_layer(parse_architecture(text), UNITS, seed=seed, init_scale=init_scale)
         cell.build((None, UNITS))
         return cell.get_weights()
 
@@ -174,7 +176,7 @@ def test_equal_seeds_give_equal_weights(text: str, init_scale: float | None) -> 
 
 
 def test_without_a_seed_weights_differ() -> None:
-    first, other = (cell_layer(parse_architecture("rnn:lstm"), UNITS) for _ in range(2))
+    first, other = (recurrent_cell_layer(parse_architecture("rnn:lstm"), UNITS) for _ in range(2))
     first.build((None, FEATURES))
     other.build((None, FEATURES))
     assert not np.array_equal(first.get_weights()[0], other.get_weights()[0])
@@ -197,7 +199,7 @@ def test_without_a_scale_the_forget_gate_of_an_lstm_begins_open() -> None:
 @pytest.mark.parametrize("text", ["cell:zoph-le-2017", "cell:worked-example", "rnn:lstm", "rnn:gru"])
 def test_a_model_with_the_cell_is_saved_and_loaded(text: str, tmp_path: Path) -> None:
     inputs = keras.Input((None, FEATURES))
-    cell = cell_layer(parse_architecture(text), UNITS, init_scale=0.5, seed=3, use_bias=True)
+    cell = recurrent_cell_layer(parse_architecture(text), UNITS, init_scale=0.5, seed=3, use_bias=True)
     model = keras.Model(inputs, keras.layers.RNN(cell, return_sequences=True, return_state=True)(inputs))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -210,13 +212,17 @@ def test_a_model_with_the_cell_is_saved_and_loaded(text: str, tmp_path: Path) ->
 
 
 def test_a_cell_is_named_by_its_text_too() -> None:
-    assert cell_layer("cell:worked-example", UNITS).architecture == parse_architecture("cell:worked-example")
+    assert recurrent_cell_layer("cell:worked-example", UNITS).architecture == parse_architecture(
+        "cell:worked-example"
+    )
     with pytest.raises(InputError, match="did you mean 'zoph-le-2017'"):
-        cell_layer("cell:zoph", UNITS)
+        recurrent_cell_layer("cell:zoph", UNITS)
 
 
 def test_stacked_cells_run_in_keras() -> None:
-    cells = [cell_layer(parse_architecture(text), UNITS, seed=1) for text in ("cell:lstm", "rnn:gru")]
+    cells = [
+        recurrent_cell_layer(parse_architecture(text), UNITS, seed=1) for text in ("cell:lstm", "rnn:gru")
+    ]
     layer = keras.layers.RNN(keras.layers.StackedRNNCells(cells))
     assert layer(normal(BATCH, TIME, FEATURES).astype("float32")).shape == (BATCH, UNITS)
 
@@ -235,9 +241,23 @@ def test_stacked_cells_run_in_keras() -> None:
 )
 def test_an_argument_that_is_not_allowed_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        cell_layer(parse_architecture("cell:lstm"), **{"units": UNITS, **settings})
+        recurrent_cell_layer(parse_architecture("cell:lstm"), **{"units": UNITS, **settings})
 
 
 def test_an_architecture_that_is_not_recurrent_is_refused() -> None:
     with pytest.raises(InputError, match=r"no recurrent cell is registered for nas\.spaces\.resnet\.ResNet"):
-        cell_layer(parse_architecture("resnet:16x3x3"), UNITS)
+        recurrent_cell_layer(parse_architecture("resnet:16x3x3"), UNITS)
+
+
+def test_earlier_names_of_the_layers_are_the_same_objects() -> None:
+    from nas.networks import Cell, cell_layer, register_cell, register_recurrent_cell
+
+    assert Cell is RecurrentCellLayer
+    assert cell_layer is recurrent_cell_layer
+    assert register_cell is register_recurrent_cell
+
+
+@pytest.mark.parametrize("text", ["cell:worked-example", "rnn:lstm", "rnn:gru"])
+def test_layers_are_saved_under_the_names_that_earlier_files_have(text: str) -> None:
+    name = keras.saving.get_registered_name(type(built(text)))
+    assert name in ("nasflow>TreeCell", "nasflow>LSTMCell", "nasflow>GRUCell")

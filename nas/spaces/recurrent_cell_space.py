@@ -8,13 +8,20 @@ from typing import cast
 from nas.errors import InputError
 from nas.spaces import options as check
 from nas.spaces.architecture import Architecture
-from nas.spaces.cell_node import ACTIVATIONS, COMBINATIONS, Activation, CellNode, Combination
-from nas.spaces.cell_tree import RecurrentCell, is_power_of_two
+from nas.spaces.recurrent_cell import (
+    ACTIVATIONS,
+    COMBINATIONS,
+    Activation,
+    Combination,
+    RecurrentCell,
+    RecurrentNode,
+    is_power_of_two,
+)
 from nas.spaces.space import DepthSchedule, Space
 from nas.spaces.steps import Choice, Option, Step, StepList, Tokens
 
 
-class CellSpace(Space):
+class RecurrentCellSpace(Space):
     """Recurrent cells of one base, predicted node by node.
 
     In the paper's order: for each node, leaves first and the root last, its combination and its
@@ -37,10 +44,10 @@ class CellSpace(Space):
         InputError: an option is not allowed.
 
     Example:
-        >>> space = CellSpace(base=2)
+        >>> space = RecurrentCellSpace(base=2)
         >>> str(space.decode((0, 1, 1, 3, 1, 2, 0, 3, 1, 0), 1))
         'cell:add-tanh,elem_mult-relu/elem_mult-sigmoid/c=1,inject=add-relu@0'
-        >>> CellSpace().size(1) == 8**16 * 15**2
+        >>> RecurrentCellSpace().size(1) == 8**16 * 15**2
         True
     """
 
@@ -80,8 +87,8 @@ class CellSpace(Space):
     def decode(self, tokens: Sequence[int], depth: int) -> RecurrentCell:
         chosen = self.steps(depth).chosen(tokens)
 
-        def node(name: str) -> CellNode:
-            return CellNode(
+        def node(name: str) -> RecurrentNode:
+            return RecurrentNode(
                 cast(Combination, chosen[f"{name}.combination"]),
                 cast(Activation, chosen[f"{name}.activation"]),
             )

@@ -9,7 +9,7 @@ import pytest
 from nas.report.drawings import draw
 from nas.report.drawings.layered import layered
 from nas.spaces import parse_architecture
-from nas.spaces.cell import RecurrentCell
+from nas.spaces.recurrent_cell import RecurrentCell
 from tests.report.drawings.reading import boxes, is_inside, lines, overlapping, places, texts
 
 CELL = parse_architecture("cell:zoph-le-2017")

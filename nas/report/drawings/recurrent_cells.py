@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from nas.report.drawings import draw
 from nas.report.drawings.flow import Does, Node, Wire, flow
 from nas.report.drawings.parts import Drawing
-from nas.spaces.cell import RecurrentCell
-from nas.spaces.cell_node import CellNode
-from nas.spaces.standard_cell import StandardCell
+from nas.spaces.recurrent_cell import RecurrentCell, RecurrentNode, StandardCell
 
 COMBINATIONS = {"add": "+ add", "elem_mult": "⊙ multiply", "max": "max"}
 X, H, C = "x_{t}", "h_{t−1}", "c_{t−1}"
 """What comes into every cell."""
 
 
-def draw_cell(cell: RecurrentCell) -> Drawing:
+@draw.register
+def draw_tree(
+    cell: RecurrentCell, shape: tuple[int, ...] | None = None, outputs: int | None = None
+) -> Drawing:
     """The tree of a cell, leaves at the bottom, with the way of its memory in a colour of its own.
 
     A box first combines what comes from below, then activates it. c_t leaves a box between the two; where
@@ -68,12 +70,15 @@ def _order(cell: RecurrentCell) -> tuple[dict[str, float], tuple[float, ...]]:
     return {**named, "h": root, "c_out": root + side}, tuple(order[index] + side for index in passed[1:])
 
 
-def draw_standard(cell: StandardCell) -> Drawing:
+@draw.register
+def draw_standard(
+    cell: StandardCell, shape: tuple[int, ...] | None = None, outputs: int | None = None
+) -> Drawing:
     """The equations of a hand-made cell, with the parameters of Keras' own layers."""
     return _lstm() if cell.name == "lstm" else _gru()
 
 
-def _does(node: CellNode, kind: str = "") -> tuple[Does, Does]:
+def _does(node: RecurrentNode, kind: str = "") -> tuple[Does, Does]:
     return (
         Does(COMBINATIONS[node.combination], kind or "combine"),
         Does(node.activation, kind or "activate"),

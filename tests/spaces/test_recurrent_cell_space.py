@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nas import plugins
 from nas.errors import InputError
 from nas.spaces import Choice, Space, architecture_from_json, parse_architecture
-from nas.spaces.cell import ACTIVATIONS, COMBINATIONS, NAMED_CELLS, CellSpace, RecurrentCell
+from nas.spaces.recurrent_cell import ACTIVATIONS, COMBINATIONS, NAMED_RECURRENT_CELLS, RecurrentCell
+from nas.spaces.recurrent_cell_space import RecurrentCellSpace
 from nas.spaces.resnet import ResNet
 from nas.testing.spaces import SpaceContract, sample_tokens
 
@@ -28,30 +29,30 @@ class _CellContract(SpaceContract):
 
 class TestBase8(_CellContract):
     def make_space(self) -> Space:
-        return CellSpace()
+        return RecurrentCellSpace()
 
 
 class TestControlSpace(_CellContract):
     def make_space(self) -> Space:
-        return CellSpace(**CONTROL)
+        return RecurrentCellSpace(**CONTROL)
 
 
 class TestBase32(_CellContract):
     samples = 60
 
     def make_space(self) -> Space:
-        return CellSpace(base=32)
+        return RecurrentCellSpace(base=32)
 
 
 class TestSmallestSpace(_CellContract):
     """All 2^4 · 3^2 strings of a space are counted by the contract."""
 
     def make_space(self) -> Space:
-        return CellSpace(base=2, combinations=["elem_mult", "add"], activations=["tanh"])
+        return RecurrentCellSpace(base=2, combinations=["elem_mult", "add"], activations=["tanh"])
 
 
 def test_the_worked_example_decision_by_decision() -> None:
-    space = CellSpace(base=2)
+    space = RecurrentCellSpace(base=2)
     decisions = [
         ("node0.combination", "add"),
         ("node0.activation", "tanh"),
@@ -70,7 +71,7 @@ def test_the_worked_example_decision_by_decision() -> None:
 
 
 def test_base_8_takes_34_decisions() -> None:
-    steps = CellSpace().steps(1)
+    steps = RecurrentCellSpace().steps(1)
     assert len(steps) == sum(steps.widths) == 34
     assert [step.name for step in steps][-6:] == [
         "node14.combination",
@@ -94,33 +95,33 @@ def test_base_8_takes_34_decisions() -> None:
     ],
 )
 def test_the_number_of_token_strings_is_exact(options: dict[str, Any], size: int) -> None:
-    assert CellSpace(**options).size(1) == size
+    assert RecurrentCellSpace(**options).size(1) == size
 
 
 def test_the_papers_space_has_about_6e16_cells() -> None:
-    assert CellSpace().size(1) == 63_331_869_759_897_600
+    assert RecurrentCellSpace().size(1) == 63_331_869_759_897_600
 
 
 def test_every_proposal_has_depth_1() -> None:
-    assert {CellSpace().depth.at(number) for number in (0, 1, 1_600, 15_000)} == {1}
+    assert {RecurrentCellSpace().depth.at(number) for number in (0, 1, 1_600, 15_000)} == {1}
 
 
 @pytest.mark.parametrize("depth", [0, 2, -1, 1.0, True])
 def test_another_depth_is_refused(depth: Any) -> None:
     with pytest.raises(InputError, match="the depth of a recurrent cell is 1"):
-        CellSpace().steps(depth)
+        RecurrentCellSpace().steps(depth)
 
 
-@pytest.mark.parametrize("name", NAMED_CELLS)
+@pytest.mark.parametrize("name", NAMED_RECURRENT_CELLS)
 def test_the_papers_space_has_every_named_cell_of_base_8(name: str) -> None:
     cell = parse_architecture(f"cell:{name}")
     assert isinstance(cell, RecurrentCell)
-    space = CellSpace(base=cell.base)
+    space = RecurrentCellSpace(base=cell.base)
     assert space.decode(space.encode(cell), 1) == cell
 
 
 def test_the_order_of_the_options_is_the_experiments() -> None:
-    space = CellSpace(base=2, combinations=["max", "add"], activations=["sin", "tanh"])
+    space = RecurrentCellSpace(base=2, combinations=["max", "add"], activations=["sin", "tanh"])
     assert str(space.decode((0, 0, 1, 1, 0, 1, 1, 0, 2, 1), 1)) == (
         "cell:max-sin,add-tanh/max-tanh/c=2,inject=add-sin@1"
     )
@@ -132,8 +133,8 @@ def test_the_space_is_found_by_its_name() -> None:
 
 
 @st.composite
-def drawn_spaces(draw: st.DrawFn) -> CellSpace:
-    return CellSpace(
+def drawn_spaces(draw: st.DrawFn) -> RecurrentCellSpace:
+    return RecurrentCellSpace(
         base=2 ** draw(st.integers(1, 5)),
         combinations=draw(st.lists(st.sampled_from(COMBINATIONS), min_size=1, unique=True)),
         activations=draw(st.lists(st.sampled_from(ACTIVATIONS), min_size=1, unique=True)),
@@ -142,7 +143,7 @@ def drawn_spaces(draw: st.DrawFn) -> CellSpace:
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(drawn_spaces(), st.integers(0, 2**32))
-def test_token_strings_and_cells_are_each_others_inverse(space: CellSpace, seed: int) -> None:
+def test_token_strings_and_cells_are_each_others_inverse(space: RecurrentCellSpace, seed: int) -> None:
     tokens = sample_tokens(space.steps(1), random.Random(seed))
     cell = space.decode(tokens, 1)
     assert space.encode(cell) == tokens
@@ -172,12 +173,12 @@ def test_token_strings_and_cells_are_each_others_inverse(space: CellSpace, seed:
 )
 def test_encoding_a_cell_of_another_space_names_what_is_foreign(text: str, message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        CellSpace(base=2).encode(parse_architecture(text))
+        RecurrentCellSpace(base=2).encode(parse_architecture(text))
 
 
 def test_encoding_an_architecture_of_another_kind_is_refused() -> None:
     with pytest.raises(InputError, match="recurrent cells only"):
-        CellSpace().encode(ResNet())
+        RecurrentCellSpace().encode(ResNet())
 
 
 @pytest.mark.parametrize(
@@ -196,4 +197,4 @@ def test_encoding_an_architecture_of_another_kind_is_refused() -> None:
 )
 def test_an_option_that_is_not_allowed_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        CellSpace(**options)
+        RecurrentCellSpace(**options)

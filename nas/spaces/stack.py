@@ -1,0 +1,58 @@
+"""Stacks: how many cells, how many filters and which stem make a network out of a convolutional cell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from nas.spaces.architecture import Architecture, Cost
+
+
+class Stack(ABC):
+    """What an image recipe builds from a cell (Zoph et al. 2018, figure 2), as a plain value.
+
+    An architecture whose class says `stacked` is only a cell: a stack repeats it, equally wired and with
+    weights of its own each time, behind a stem and before a classifier. Another stack makes a larger network
+    of the same cell, so that a cell that was found small is retrained large by `final.recipe`.
+
+    Implementations are frozen dataclasses, pure Python, whose fields are the options of the YAML, checked
+    when built. The module `builder` registers the function that builds the network; see
+    `nas.networks.register`.
+    """
+
+    name: ClassVar[str]
+    """What `name` is in the YAML; a user's own stack uses `package.module:Name`."""
+
+    builder: ClassVar[str] = ""
+    """Import path of the module that registers the builder of its networks."""
+
+    @abstractmethod
+    def shapes(self, architecture: Architecture, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
+        """What the first cell gets, without the batch axis, and its number of filters.
+
+        Args:
+            architecture: the cell.
+            input_shape: (height, width, channels) of the images.
+
+        Raises:
+            InputError: the stack can't be made of this kind of cell, or for such images.
+        """
+
+    @abstractmethod
+    def cost(self, architecture: Architecture, input_shape: tuple[int, ...], outputs: int) -> Cost:
+        """Size of the whole network that is served, without heads that only training has.
+
+        Args:
+            architecture: the cell.
+            input_shape: (height, width, channels) of the images.
+            outputs: number of classes.
+
+        Raises:
+            InputError: the stack can't be made of this kind of cell, or for such images.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """Its name and all fields, as JSON; what `nas.plugins.make("stack", …)` builds it from."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {"name": self.name, **values}
