@@ -1,6 +1,6 @@
 # nasflow: two commands are all you need.
 #   make demo   sets everything up and runs a real search, retraining, test and report on handwritten digits
-#   make test   sets everything up and runs all tests
+#   make test   sets everything up and runs the tests
 # Everything is safe to repeat. Needs python3 (3.11 or newer), make and a package index.
 
 PYTHON ?= python3
@@ -13,11 +13,12 @@ export DVC_NO_ANALYTICS = 1
 export MLFLOW_DISABLE_TELEMETRY = true
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
-.PHONY: help setup demo test check ui clean
+.PHONY: help setup demo test test-all check ui clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 	@echo "  make setup  makes .venv with the versions of constraints.txt (EXTRAS=gpu, server or onnx for more)"
+	@echo "  make test-all  the tests that take long too"
 	@echo "  make check  format, lint, types and the walls between rooms"
 	@echo "  make ui     the MLflow and Prefect pages, on this machine only"
 	@echo "  make clean  removes .venv and caches; data, records and models stay"
@@ -37,8 +38,13 @@ demo: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro report@digits-conv
 	@$(BIN)/nas summary digits-conv
 
+TESTS = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 test: setup check
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+	@$(TESTS) -m 'not long'
+
+test-all: setup check
+	@$(TESTS)
 
 check: setup
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

@@ -35,12 +35,12 @@ def fill(record: Record, experiment: Experiment, children: int) -> None:
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=1)
     for first in range(0, children, 8):
         proposals = controller.propose(min(8, children - first), first)
-        begun = record.begin_round(proposals, [chance.randrange(2**31) for _ in proposals], {})
+        begun = record.begin_batch(proposals, [chance.randrange(2**31) for _ in proposals], {})
         for number in range(first, first + len(proposals)):
             record.begin_child(number, f"gpu {chance.randrange(SLOTS)}")
             record.end_child(number, result(chance, first / children, rule))
         rewards = {"reward/mean": 0.5, "reward/best": 0.9, "entropy": 3.0 - first / children}
-        record.end_round(begun.number, rewards, {})
+        record.end_batch(begun.number, rewards, {})
 
 
 def result(chance: random.Random, progress: float, rule: object) -> ChildResult:

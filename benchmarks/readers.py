@@ -51,7 +51,7 @@ from nas.workspace import Workspace
 loaded, began = load(Path(sys.argv[1])), time.process_time()
 with open_search(loaded, Workspace.here()) as search:
     begun = search.sample(8)
-    for child in search.record.children(round=begun.number):
+    for child in search.record.children(batch=begun.number):
         search.elders(child.round) if hasattr(search, "elders") else search._elders(child.round)
     spent = time.process_time() - began
     print(spent, psutil.Process().memory_info().rss / 2**20)
@@ -119,13 +119,13 @@ def fill(experiment: Experiment, workspace: Workspace, children: int, epochs: in
     with open_search(experiment, workspace) as search:
         record = search.record
         record._db.execute("PRAGMA synchronous = OFF")
-        pool = [search.controller.propose(PER_ROUND) for _ in range(min(400, children // PER_ROUND))]
+        pool = [search.controller.propose(PER_ROUND, 0) for _ in range(min(400, children // PER_ROUND))]
         for begin in range(0, children, PER_ROUND):
             proposals = [
                 Proposal(begin + place, one.depth, one.tokens, one.architecture, {}, one.log_probability)
                 for place, one in enumerate(dice.choice(pool))
             ]
-            number = record.begin_round(proposals, [1] * PER_ROUND, {}).number
+            number = record.begin_batch(proposals, [1] * PER_ROUND, {}).number
             for proposal in proposals:
                 best = dice.random()
                 history = tuple(
@@ -150,10 +150,8 @@ def fill(experiment: Experiment, workspace: Workspace, children: int, epochs: in
                 )
                 record.begin_child(proposal.number, "cpu-0")
                 record.end_child(proposal.number, result)
-            last = {} if begin + PER_ROUND < children else search._state()
-            if last:
-                last["controller"]["proposed"] = children
-            record.end_round(number, {"reward/mean": 0.5, "reward/best": 0.9, "entropy": 3.0}, last)
+            last = {} if begin + PER_ROUND < children else search._states(0, policy=True)
+            record.end_batch(number, {"reward/mean": 0.5, "reward/best": 0.9, "entropy": 3.0}, last)
 
 
 if __name__ == "__main__":

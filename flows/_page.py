@@ -72,7 +72,7 @@ class Page:
         record, budget = self._search.record, self._budget
         used = {
             "children": record.count("finished"),
-            "rounds": len(record.rounds()),
+            "rounds": record.count_batches(),
             "hours": hours,
             "cost_seconds": record.cost_seconds() if budget.cost_seconds else 0.0,
         }

@@ -1,4 +1,4 @@
-"""One round of a search as a subflow with a task for each of its stages."""
+"""One batch of a search as a subflow with a task for each of its stages."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows._runs import is_away
 from flows._settings import logger
-from nas.search.search import Search
+from nas.search.loops import Loop, Stage, StageKind
 
-OPEN: dict[str, Search] = {}
-"""The searches that this process holds, by the fingerprint of each: tasks are given only the name."""
+OPEN: dict[str, Loop] = {}
+"""Loops that this process carries out, by the fingerprint of the search: tasks are given only that name."""
 
 
 @task(name="sample", cache_policy=NO_CACHE)
-def sample(search: str, at_most: int | None) -> list[int]:
-    """The numbers of the children of the open round, or of a new one."""
-    current = OPEN[search]
-    begun = current.sample(at_most)
-    return [child.number for child in current.record.children(round=begun.number)]
+def sample(search: str, batch: int) -> list[int]:
+    """The numbers of the children of a new batch."""
+    loop = OPEN[search]
+    loop.carry_out(Stage(StageKind.SAMPLE, batch))
+    return [child.number for child in loop.search.record.children(batch=batch)]
 
 
 @task(name="train-child", task_run_name="child {number}", cache_policy=NO_CACHE)
-def train_child(search: str, number: int) -> Any:
+def train_child(search: str, batch: int, number: int) -> Any:
     """Trains one child; a child that fails is a result, not a failed task, and never tried again."""
+    loop = OPEN[search]
     try:
-        child = OPEN[search].train(number)
+        loop.carry_out(Stage(StageKind.EVALUATE, batch, number))
     except CancelledError:
         return Cancelled(message="The search was stopped; the next flow run trains this child again.")
+    child = loop.search.record.child(number)
     result = child.result
     if result is not None and not result.ok:
         logger.warning("child %d: %s (%s)", number, result.status, result.message)
@@ -42,57 +44,76 @@ def train_child(search: str, number: int) -> Any:
 
 
 @task(name="aggregate-rewards", cache_policy=NO_CACHE)
-def aggregate_rewards(search: str, number: int) -> dict[str, float]:
-    """What the round's children earned; every child has its result by now."""
-    results = [result for _, result in OPEN[search].aggregate(number)]
+def aggregate_rewards(search: str, batch: int) -> dict[str, float]:
+    """What the batch's children earned; every child has its result by now."""
+    loop = OPEN[search]
+    loop.carry_out(Stage(StageKind.AGGREGATE, batch))
+    return earned(loop, batch)
+
+
+@task(name="update-controller", cache_policy=NO_CACHE)
+def update_controller(search: str, batch: int) -> dict[str, float]:
+    """Lets the controller learn from the batch."""
+    loop = OPEN[search]
+    loop.carry_out(Stage(StageKind.UPDATE, batch))
+    return dict(loop.search.record.batch(batch).statistics or {})
+
+
+TASKS: dict[StageKind, Any] = {
+    StageKind.SAMPLE: sample,
+    StageKind.AGGREGATE: aggregate_rewards,
+    StageKind.UPDATE: update_controller,
+}
+"""Of the stages that a batch has once."""
+
+
+@flow(name="round", flow_run_name="round {number}", validate_parameters=False)
+def one_batch(search: str, number: int) -> None:
+    """Carries out the stages of one batch as its loop says: each a task, children in parallel.
+
+    Args:
+        search: fingerprint of a search in `OPEN`.
+        number: of the batch.
+    """
+    loop = OPEN[search]
+    while stages := loop.ready(number):
+        children = [stage.child for stage in stages if stage.child is not None]
+        futures = [train_child.submit(search, number, child) for child in children]
+        try:
+            for stage in stages:
+                if stage.child is None:
+                    TASKS[stage.kind](search, number)
+            wait(futures)
+            for future in futures:
+                future.result()
+        except BaseException as error:
+            if not is_away(error):  # else the children train on, and the search with them
+                loop.search.evaluator.close()  # first of all: the threads of the tasks wait for the children
+            raise
+        for stage in stages:
+            loop.done(stage)
+
+
+def run_batch(search: str, number: int, threads: int) -> None:
+    """Runs `one_batch` with a thread for each child; they wait for slots, not for threads.
+
+    The batch sends no heartbeats of its own, since the search's flow run does: Prefect waits up to a
+    second for their thread at the end of every flow run.
+    """
+    runner: Any = ThreadPoolTaskRunner(max_workers=threads)
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        one_batch.with_options(task_runner=runner)(search, number)
+
+
+def earned(loop: Loop, batch: int) -> dict[str, float]:
+    """What the children of a batch earned, in a few numbers; of a batch without children, none."""
+    results = [child.result for child in loop.search.record.children(batch=batch) if child.result is not None]
     rewards = [result.reward or 0.0 for result in results]
+    if not rewards:
+        return {}
     return {
         "children": len(results),
         "failed": sum(not result.ok for result in results),
         "mean": sum(rewards) / len(rewards),
         "best": max(rewards),
     }
-
-
-@task(name="update-controller", cache_policy=NO_CACHE)
-def update_controller(search: str, number: int) -> dict[str, float]:
-    """Lets the controller learn from the round."""
-    return OPEN[search].update(number)
-
-
-@flow(name="round", flow_run_name="round {number}", validate_parameters=False)
-def one_round(search: str, number: int, at_most: int | None) -> dict[str, float]:
-    """Sample, train in parallel, aggregate, update.
-
-    Args:
-        search: fingerprint of a search in `OPEN`.
-        number: of the round.
-        at_most: a new round has no more children than this.
-
-    Returns:
-        What `aggregate_rewards` counted.
-    """
-    children = sample(search, at_most)
-    futures = [train_child.submit(search, child) for child in children]
-    try:
-        wait(futures)
-        for future in futures:
-            future.result()
-    except BaseException as error:
-        if not is_away(error):  # else the children train on, and the search with them
-            OPEN[search].evaluator.close()  # first of all: the threads of the tasks wait for the children
-        raise
-    earned = aggregate_rewards(search, number)
-    update_controller(search, number)
-    return earned
-
-
-def run_round(search: str, number: int, at_most: int | None, threads: int) -> dict[str, float]:
-    """Runs `one_round` with a thread for each child; they wait for slots, not for threads.
-
-    The round sends no heartbeats of its own, since the search's flow run does: Prefect waits up to a
-    second for their thread at the end of every flow run.
-    """
-    runner: Any = ThreadPoolTaskRunner(max_workers=threads)
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        return one_round.with_options(task_runner=runner)(search, number, at_most)

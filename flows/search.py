@@ -24,7 +24,6 @@ from flows._runs import run, this_run
 from nas.search.leaderboard import write_search_outputs
 from nas.search.opening import open_search, record_path
 from nas.search.record import Record
-from nas.search.search import room
 from nas.tracking import Tracker
 from nas.workspace import Workspace
 
@@ -66,7 +65,7 @@ def search(
         for one in map(chosen.with_seed, seeds):
             with open_search(one, workspace) as current, Tracker(workspace).follow(current):
                 left -= advance(current, budget, left, begun)
-                more = room(current.record, budget, time.monotonic() - begun) > 0
+                more = not current.loop(budget, begun_at=begun).over
             if more:
                 break
         if seeds == chosen.seeds:

@@ -381,6 +381,13 @@ class Evaluator(ABC):
             started: called with the name of the slot when the job really begins.
         """
 
+    def warm_up(self) -> None:  # noqa: B027 - most have nothing to wait for
+        """Waits until jobs can begin at once; what that takes is no time of theirs.
+
+        Raises:
+            InputError: jobs can't be evaluated here; the message says what to do.
+        """
+
     def waiting(self) -> str:
         """Why queued jobs wait, in a sentence; empty when none does."""
         return ""

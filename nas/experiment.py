@@ -78,13 +78,27 @@ class Data(BaseModel):
         return dict(self.model_extra or {})
 
 
-class SearchRules(_Strict):
-    """How a search goes on, whatever its controller."""
+class SearchRules(BaseModel):
+    """How a search goes on, whatever its controller; options of the loop stand beside these."""
 
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    loop: str = "rounds"
+    """Which stages come when: `rounds`, or the import path of a `nas.search.loops.Loop` of one's own."""
     children_per_round: PositiveInt = 8
     """m: architectures per update of the controller (Zoph & Le §3.3)."""
     duplicates: Literal["train", "reuse"] = "train"
     """A repeated architecture is trained again (as in the papers) or its earlier result reused."""
+
+    @property
+    def loop_part(self) -> Part:
+        """The loop by name, with its options."""
+        return Part.model_validate({"name": self.loop, **(self.model_extra or {})})
+
+    def definition(self) -> dict[str, Any]:
+        """What of it defines a search: the loop only where it is another than `rounds`."""
+        rules = self.model_dump()
+        return {key: value for key, value in rules.items() if (key, value) != ("loop", "rounds")}
 
 
 class Budget(_Strict):
@@ -245,7 +259,7 @@ class Experiment(_Strict):
         definition = {
             **parts,
             "evaluator": self.evaluator.model_dump(),
-            "search": self.search.model_dump(),
+            "search": self.search.definition(),
             "data": {"name": self.data.name, "digest": data_digest},
             "seed": self.seed,
             "threads": threads,
@@ -291,11 +305,19 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         experiment.reward.make("reward")
         plugins.find("controller", experiment.controller.name)
         plugins.find("source", experiment.data.source)
+        _check_loop(experiment.search)
         return experiment
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def _check_loop(rules: SearchRules) -> None:
+    """Raises InputError unless there is such a loop, with such options."""
+    options = rules.loop_part.model_dump()
+    taken = set(SearchRules.model_fields) - {"loop"}
+    plugins.check("loop", options, given=("search", "limits"), also=taken)
 
 
 def _check_recipe(experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ import importlib.metadata
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nas.errors import InputError, nearest
@@ -59,6 +59,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",
+    },
+    "loop": {
+        "rounds": "nas.search.loops.rounds:Rounds",
     },
     "reward": {
         "accuracy": "nas.search.rewards:AccuracyReward",
@@ -130,24 +133,46 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     Raises:
         InputError: an option is unknown (the nearest valid one is named) or not allowed.
     """
-    rest = dict(options)
-    cls = find(kind, str(rest.pop("name")))
+    cls, named, takes_any = check(kind, options, given)
+    rest = {key: value for key, value in options.items() if key != "name"}
+    try:
+        return cls(**{name: value for name, value in given.items() if takes_any or name in named}, **rest)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{kind} '{options['name']}': {error}") from error
+
+
+def check(
+    kind: str, options: Mapping[str, Any], given: Collection[str] = (), also: Collection[str] = ()
+) -> tuple[Any, Mapping[str, inspect.Parameter], bool]:
+    """Finds the part that `options["name"]` names and checks the names of the other options.
+
+    Args:
+        kind: which kind of part.
+        options: `name` and the part's own options, as they stand in an experiment.
+        given: names of arguments that the program supplies, not the user.
+        also: valid keys that stand beside the options, for the hint in an error.
+
+    Returns:
+        The part, its parameters by name, and whether it takes any others.
+
+    Raises:
+        InputError: an option is unknown (the nearest valid one is named) or missing.
+    """
+    cls = find(kind, str(options["name"]))
     if not callable(cls):
         raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
     parameters = _parameters(cls).values()
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     valid = [name for name in named if name not in given]
-    for key in rest:
-        if key in given or not (takes_any or key in named):
-            raise InputError(f"unknown option '{key}' of {kind} '{options['name']}': {nearest(key, valid)}")
+    for key in options:
+        if key != "name" and (key in given or not (takes_any or key in named)):
+            hint = nearest(key, [*valid, *also])
+            raise InputError(f"unknown option '{key}' of {kind} '{options['name']}': {hint}")
     for name in valid:
-        if name not in rest and named[name].default is inspect.Parameter.empty:
+        if name not in options and named[name].default is inspect.Parameter.empty:
             raise InputError(f"{kind} '{options['name']}' needs the option '{name}'")
-    try:
-        return cls(**{name: value for name, value in given.items() if takes_any or name in named}, **rest)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{kind} '{options['name']}': {error}") from error
+    return cls, named, takes_any
 
 
 def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_record_is_found_and_shown_as_it_was(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     with read_record(kept.experiment, kept.workspace) as record:
-        children, rounds = record.children(), record.rounds()
+        children, batches = record.children(), record.batches()
     assert all(child.status == "ok" for child in children)
-    assert all(done.statistics for done in rounds)
+    assert all(done.statistics for done in batches)
     best = max(children, key=lambda child: child.reward)
     for command in (["top", kept.name, "--json"], ["show", str(best.number), kept.name, "--json"]):
         with pytest.raises(SystemExit, match=r"^0$"):
@@ -85,7 +85,7 @@ def test_a_search_goes_on_where_it_stood(kept: Kept) -> None:
     with open_search(kept.experiment, kept.workspace) as search:
         before = search.record.count("finished")
         begun = search.sample()
-        fresh = search.record.children(round=begun.number)
+        fresh = search.record.children(batch=begun.number)
     assert begun.number > 0
     assert [child.number for child in fresh] == list(range(before, before + len(fresh)))
     assert [child.proposal.architecture.text() for child in fresh] == kept.next["next"]

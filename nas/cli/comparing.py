@@ -22,9 +22,9 @@ from nas.errors import InputError, RefusedError, TemporaryError
 from nas.workspace import Workspace
 
 if TYPE_CHECKING:
-    from nas.tables.compare import Compared
-    from nas.tables.compare import Progress as Told
-    from nas.tables.statistics import Difference, Summary
+    from nas.search.compare.compare import Compared
+    from nas.search.compare.compare import Progress as Told
+    from nas.search.compare.statistics import Difference, Summary
 
 CURVE_COLUMNS = 8
 """Points of the curve that are printed; the files have them all."""
@@ -86,9 +86,9 @@ def compare(
     {configuration: {column: […]}}}}
     """
     from nas.report.comparison import PICTURE, write_comparison
-    from nas.tables.compare import compare as run_all
-    from nas.tables.comparison import load_comparison
-    from nas.tables.statistics import curves, differences, summaries
+    from nas.search.compare.compare import compare as run_all
+    from nas.search.compare.comparison import load_comparison
+    from nas.search.compare.statistics import curves, differences, summaries
 
     workspace = Workspace.here()
     loaded = load_comparison(_path(table, workspace))

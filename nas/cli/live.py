@@ -50,16 +50,13 @@ class Monitor:
 
     def start(self, evaluator: Evaluator) -> None:
         """Waits until the evaluator's processes can start, if it has any."""
-        warm_up = getattr(evaluator, "warm_up", None)
-        if warm_up is None:
-            return
         if self._console.is_terminal:
             with self._console.status(
                 "starting the children's processes (TensorFlow's import takes seconds) …"
             ):
-                warm_up()
+                evaluator.warm_up()
         else:
-            warm_up()
+            evaluator.warm_up()
 
     @contextmanager
     def watch(self, search: Search) -> Iterator[None]:
@@ -71,10 +68,10 @@ class Monitor:
         self._failed = self._finished - record.count("ok")
         self._best = next(iter(record.best(1, rejudging(search.experiment))), None)
         self._target = _children_in_budget(search)
-        updated = [r for r in record.rounds() if r.statistics is not None]
-        self._round = len(updated)
-        if updated and updated[-1].statistics is not None:
-            self._note_round(updated[-1].number, updated[-1].statistics.get("reward/mean"))
+        self._round = record.count_batches(updated_only=True)
+        last = record.last_update()
+        if last is not None and last.statistics is not None:
+            self._note_round(last.number, last.statistics.get("reward/mean"))
         self._begun = time.monotonic()
         live = Live(
             console=self._console,
@@ -110,9 +107,9 @@ class Monitor:
                 self._running.pop(event.child, None)
                 self._note_child(record.child(event.child))
             elif event.what == "updated":
-                statistics = record.round(event.round).statistics or {}
-                self._round = event.round + 1
-                self._note_round(event.round, statistics.get("reward/mean"))
+                statistics = record.batch(event.batch).statistics or {}
+                self._round = event.batch + 1
+                self._note_round(event.batch, statistics.get("reward/mean"))
                 if not self._console.is_terminal:
                     typer.echo(self._last_round)
 
@@ -211,7 +208,7 @@ def _children_in_budget(search: Search) -> int | None:
     budget, record = search.experiment.budget, search.record
     limits = [budget.children] if budget.children else []
     if budget.rounds:
-        left = max(0, budget.rounds - len(record.rounds()))
+        left = max(0, budget.rounds - record.count_batches())
         limits.append(record.count() + left * search.experiment.search.children_per_round)
     return min(limits, default=None)
 

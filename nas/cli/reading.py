@@ -108,8 +108,7 @@ def _state(file: RecordFile, workspace: Workspace) -> dict[str, Any]:
         proposed = record.count()
         running = begun if holder is not None else []
         unfinished = proposed - sum(counts.values())
-        rounds = record.count_rounds() - (record.open_round() is not None)
-        last = record.last_update()
+        updates, last = record.count_batches(updated_only=True), record.last_update()
         best = next(iter(record.best(1, _rejudging(file, workspace))), None)
     return {
         "experiment": file.name,
@@ -119,7 +118,7 @@ def _state(file: RecordFile, workspace: Workspace) -> dict[str, Any]:
         "begun_at": file.begun_at,
         "holder": holder,
         "budget": file.experiment.get("budget", {}),
-        "rounds": rounds,
+        "rounds": updates,
         "children": {
             "proposed": proposed,
             **counts,

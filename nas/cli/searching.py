@@ -32,7 +32,7 @@ from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search
 from nas.search.record import Record
 from nas.search.rows import Child
-from nas.search.search import Search, room
+from nas.search.search import Search
 from nas.workspace import Workspace
 
 FREE_BYTES = 10**9
@@ -133,7 +133,7 @@ def _run(experiment: Experiment, workspace: Workspace, console: Console, track: 
         try:
             for line in _opening_lines(running, workspace, before):
                 typer.echo(line)
-            if room(record, experiment.budget, 0.0) > 0:
+            if not running.loop(experiment.budget).over:
                 with followed(running, workspace, monitor, track):
                     running.advance(experiment.budget)
         except Stopped:
@@ -224,6 +224,6 @@ def _ending(record: Record, budget: Budget) -> str:
     limits = [f"{value:g} {name}" for name, value in budget.model_dump().items() if value]
     failed = record.count("finished") - record.count("ok")
     ending = f", {failed} of them failed" if failed else ""
-    rounds = len(record.rounds())
+    rounds = record.count_batches()
     done = f"{record.count('finished')} children in {rounds} round{'s' * (rounds != 1)}{ending}"
     return f"done: {done} (budget: {', '.join(limits)})"

@@ -172,7 +172,7 @@ def _child_json(child: Child, experiment: Experiment, seed: int | None) -> dict[
         "number": child.number,
         "experiment": experiment.name,
         "seed": chosen_seeds(experiment, seed)[0],
-        "round": child.round,
+        "round": child.batch,
         "status": child.status,
         "reward": result.reward if result else None,
         "score": rule.score(result) if result else None,

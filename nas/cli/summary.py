@@ -71,7 +71,7 @@ def _mean_reward(records: list[Record]) -> float | None:
     means = [
         done.statistics["reward/mean"]
         for record in records
-        for done in record.rounds()
+        for done in record.batches()
         if done.statistics is not None and "reward/mean" in done.statistics
     ]
     return sum(means) / len(means) if means else None

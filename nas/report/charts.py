@@ -151,7 +151,7 @@ def timeline(subject: Subject) -> str:
             continue
         searched = subject.searches[place]
         name = child.slot + (f", seed {searched.seed}" if len(subject.searches) > 1 else "")
-        begun = child.started_at - searched.rounds[0].sampled_at
+        begun = child.started_at - searched.batches[0].sampled_at
         spans.setdefault(name, []).append((begun / 60, child.finished_at - child.started_at, child.status))
     if not spans:
         return ""

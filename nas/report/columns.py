@@ -50,15 +50,15 @@ def columns_of(subject: Subject) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     many = sum(len(searched.children) for searched in subject.searches) > MANY
     points, digits = CURVES_OF_MANY if many else CURVES
-    begun = [searched.rounds[0].sampled_at if searched.rounds else 0.0 for searched in subject.searches]
-    sampled = [{done.number: done.sampled_at for done in searched.rounds} for searched in subject.searches]
+    begun = [searched.batches[0].sampled_at if searched.batches else 0.0 for searched in subject.searches]
+    sampled = [{done.number: done.sampled_at for done in searched.batches} for searched in subject.searches]
     for place, child in subject.children():
         result = child.result
         curve = _curve(subject, child)
         row = {
             "search": place,
             "number": child.number,
-            "round": child.round,
+            "round": child.batch,
             "status": statuses.of(child.status),
             "reward": _short(child.reward),
             "score": _short(subject.score(child)),
@@ -68,7 +68,7 @@ def columns_of(subject: Subject) -> dict[str, Any]:
             "seconds": None if result is None else round(result.train_seconds, 1),
             "architecture": texts.of(child.proposal.architecture.text()),
             "slot": None if child.slot is None else slots.of(child.slot),
-            "sampled": _tenths(sampled[place].get(child.round), begun[place]),
+            "sampled": _tenths(sampled[place].get(child.batch), begun[place]),
             "started": _tenths(child.started_at, begun[place]),
             "finished": _tenths(child.finished_at, begun[place]),
             "attempts": child.attempts,

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from nas.report.charts import best_so_far
+from nas.search.compare.compare import Compared
+from nas.search.compare.statistics import Difference, Summary, answers, curves, reported
 from nas.search.folders import replaced
-from nas.tables.compare import Compared
-from nas.tables.statistics import Difference, Summary, answers, curves, reported
 
 PICTURE = "curve.svg"
 

@@ -127,9 +127,9 @@ def band_of(beside: Subject, children: int) -> Band | None:
 def statistics_of(searched: Searched) -> dict[str, Curve]:
     """What the controller told of its updates, by name, over the number of children so far."""
     found: dict[str, tuple[list[int], list[float]]] = {}
-    sizes = Counter(child.round for child in searched.children)
+    sizes = Counter(child.batch for child in searched.children)
     children = 0
-    for done in searched.rounds:
+    for done in searched.batches:
         children += sizes[done.number]
         for name, value in (done.statistics or {}).items():
             if math.isfinite(value):

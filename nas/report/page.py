@@ -209,7 +209,7 @@ def _data(shown: _Shown) -> Mapping[str, Any]:
         "front": [[place, child.number] for place, child in shown.front],
         "shares": [asdict(one) for one in shown.shares],
         "rounds": [
-            [round(10 * (done.sampled_at - searched.rounds[0].sampled_at)) for done in searched.rounds]
+            [round(10 * (done.sampled_at - searched.batches[0].sampled_at)) for done in searched.batches]
             for searched in subject.searches
         ],
     }

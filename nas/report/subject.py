@@ -16,7 +16,7 @@ from nas.search.folders import read_json
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
-from nas.search.rows import Child, Round
+from nas.search.rows import Batch, Child
 from nas.search.search import RewardRule
 from nas.spaces import UnknownArchitecture
 from nas.workspace import Workspace
@@ -35,15 +35,15 @@ class Searched:
     Attributes:
         seed: of the search.
         definition: what defines it.
-        commit: of the code that sampled its last round; empty: unknown.
-        children, rounds: in the order of their numbers.
+        commit: of the code that sampled its last batch; empty: unknown.
+        children, batches: in the order of their numbers.
     """
 
     seed: int
     definition: Mapping[str, Any]
     commit: str
     children: tuple[Child, ...]
-    rounds: tuple[Round, ...]
+    batches: tuple[Batch, ...]
 
     @classmethod
     def of(cls, record: Record, rule: RewardRule | None = None) -> Searched:
@@ -55,7 +55,7 @@ class Searched:
             definition,
             str(record.meta("git_commit", "")),
             tuple(children if rule is None else [child.judged(rule) for child in children]),
-            tuple(record.rounds()),
+            tuple(record.batches()),
         )
 
     @property

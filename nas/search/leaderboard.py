@@ -87,30 +87,22 @@ def curve(record: Record) -> pd.DataFrame:
     rows: list[dict[str, float]] = []
     best = -math.inf
     children = 0
-    for done in record.rounds():
+    for done in record.batches():
         if done.statistics is None:
             continue
-        rewards = [child.reward for child in record.children(round=done.number)]
+        named = dict(done.statistics)
+        rewards = [child.reward for child in record.children(batch=done.number)]
         children += len(rewards)
-        best = max([best, *rewards])
-        rows.append(
-            {
-                "round": done.number,
-                "children": children,
-                "reward/mean": sum(rewards) / len(rewards),
-                "reward/best": max(rewards),
-                "reward/best_so_far": best,
-                **{
-                    name: value
-                    for name, value in done.statistics.items()
-                    if name not in ("reward/mean", "reward/best")
-                },
-            }
-        )
-    return pd.DataFrame(
-        rows,
-        columns=None if rows else ["round", "children", "reward/mean", "reward/best", "reward/best_so_far"],
-    )
+        row: dict[str, float] = {"round": done.number, "children": children}
+        if rewards:  # a batch without children (an epoch) earned nothing
+            best = max([best, *rewards])
+            row |= {"reward/mean": sum(rewards) / len(rewards), "reward/best": max(rewards)}
+            named = {k: v for k, v in named.items() if k not in row}
+        row |= {"reward/best_so_far": best} if math.isfinite(best) else {}
+        rows.append({**row, **named})
+    columns = ["round", "children", "reward/mean", "reward/best", "reward/best_so_far"]
+    table = pd.DataFrame(rows)
+    return table.reindex(columns=[*columns, *(name for name in table.columns if name not in columns)])
 
 
 def mean_curve(records: Sequence[Record]) -> pd.DataFrame:
@@ -126,11 +118,15 @@ def metrics(experiment: Experiment, records: Sequence[Record]) -> dict[str, Any]
     best = best_children(records, 1)
     result = best[0][1].result if best else None
     score = experiment.reward.make("reward").score(result) if result else None
-    last = [float(table["reward/mean"].iloc[-1]) for table in map(curve, records) if len(table)]
+    last = [
+        float(means.iloc[-1])
+        for means in (curve(record)["reward/mean"].dropna() for record in records)
+        if len(means)
+    ]
     return {
         "children": sum(record.count() for record in records),
         "failed": sum(record.count("finished") - record.count(Status.OK) for record in records),
-        "rounds": sum(len(record.rounds()) for record in records),
+        "rounds": sum(record.count_batches() for record in records),
         "searches": len(records),
         "best_reward": None if result is None else result.reward,
         "best_score": score,

@@ -22,43 +22,26 @@ import nas
 from nas.errors import InputError, NasError, SearchError, TemporaryError, printable
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.search.lock import take_lock
-from nas.search.packing import pack, unpack
-from nas.search.rows import Child, Round
+from nas.search.memory import States
+from nas.search.migrations import SCHEMA, TABLES, VIEWS, migrate
+from nas.search.rows import Batch, Child
+from nas.search.states import POLICY, copy_files, files_folder, files_of, pack, remove_others, unpack
 from nas.spaces import Architecture
 
-SCHEMA = 1
-"""Version of the tables; a record of another version is refused in a sentence."""
+EVERY = 50
+"""Of the policies that nothing needs any more, every 50th version is kept."""
 
 _PATIENCE_SECONDS = 2
 """How long a reader waits for a record that somebody has locked: a search locks none, so it is no search."""
 
-_TABLES = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE rounds(
-    number INTEGER PRIMARY KEY, sampled_at REAL NOT NULL, updated_at REAL,
-    policy_version INTEGER NOT NULL, statistics TEXT);
-CREATE TABLE children(
-    number INTEGER PRIMARY KEY, round INTEGER NOT NULL REFERENCES rounds(number), seed INTEGER NOT NULL,
-    proposal TEXT NOT NULL, architecture TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-    slot TEXT, started_at REAL, finished_at REAL, status TEXT, reward REAL, same_as INTEGER, result TEXT);
-CREATE INDEX children_by_round ON children(round);
-CREATE INDEX children_by_architecture ON children(architecture);
-CREATE INDEX children_by_reward ON children(reward);
-CREATE INDEX open_rounds ON rounds(number) WHERE updated_at IS NULL;
-CREATE TABLE controller(only INTEGER PRIMARY KEY CHECK (only = 0), state TEXT NOT NULL);
-CREATE TABLE projected(
-    target TEXT NOT NULL, item TEXT NOT NULL, reference TEXT NOT NULL, PRIMARY KEY (target, item));
-"""
-
-_ROUNDS_AT_ONCE = 64
+_BATCHES_AT_ONCE = 64
 """Of which results are in memory together where all are read."""
-
-_INDEX = "CREATE INDEX IF NOT EXISTS children_by_status ON children(status)"
-"""Lets readers count without reading every row; an older record gets it when it is gone on with."""
 
 
 class Record:
     """A search's record, open for reading (`read`) or, by one process at a time, for going on (`hold`)."""
+
+    keeps_states = True
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock: IO[str] | None) -> None:
         self.path = path
@@ -67,16 +50,24 @@ class Record:
         self._lock = lock
         self._serial = threading.RLock()
         try:
-            version, writer = self.meta("schema", -1), self.meta("nasflow", "?")
+            schema, writer = self.meta("schema", -1), self.meta("nasflow", "?")
         except NasError:
             self.close()
             raise
-        if version != SCHEMA:
+        if schema == SCHEMA:
+            return
+        if schema not in VIEWS:
             self.close()
             raise SearchError(
-                f"the record {path} was written by nasflow {writer} in schema {version}; this is nasflow "
-                f"{nas.__version__}, which reads schema {SCHEMA}. Use that version, or move the file away"
+                f"the record {path} was written by nasflow {writer} in schema {schema}; this is nasflow "
+                f"{nas.__version__}, which reads schemas up to {SCHEMA}. Use that version, or move "
+                "the file away"
             )
+        with _sentences(path):
+            if lock is None:
+                connection.executescript(VIEWS[schema])
+            else:
+                self._migrate(schema)
 
     @classmethod
     def read(cls, path: Path) -> Record:
@@ -135,7 +126,6 @@ class Record:
                 connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(_INDEX)
             record = cls(path, connection, lock)
             if record.definition != json.loads(json.dumps(definition)):
                 record.close()
@@ -160,28 +150,42 @@ class Record:
 
     # --- what the search writes ------------------------------------------------------------------
 
-    def begin_round(
-        self, proposals: Sequence[Proposal], seeds: Sequence[int], state: Mapping[str, Any]
-    ) -> Round:
-        """Numbers a round's proposals and commits them, and the controller's state, before a child starts."""
+    def begin_batch(
+        self,
+        proposals: Sequence[Proposal],
+        seeds: Sequence[int],
+        states: States,
+        *,
+        policy_version: int = 0,
+        replica: int = 0,
+    ) -> Batch:
+        """Commits a batch's proposals, which get their numbers here, before any of its children starts.
+
+        Args:
+            proposals: without numbers; none for a batch without children (an epoch).
+            seeds: one for each.
+            states: by owner, as they are after the proposals were made.
+            policy_version: of the policy that made them.
+            replica: whose batch it is.
+        """
+        packed = self._packed(states)
         with self._transaction() as db:
-            first = db.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM children").fetchone()[0]
-            numbered = [replace(proposal, number=first + place) for place, proposal in enumerate(proposals)]
-            number = db.execute("SELECT COALESCE(MAX(number) + 1, 0) FROM rounds").fetchone()[0]
-            version = proposals[0].policy_version
+            number, first = self.count_batches(), self.count()
             db.execute(
-                "INSERT INTO rounds(number, sampled_at, policy_version) VALUES (?, ?, ?)",
-                (number, time.time(), version),
+                "INSERT INTO batches(number, sampled_at, policy_version, replica) VALUES (?, ?, ?, ?)",
+                (number, time.time(), policy_version, replica),
             )
+            numbered = [replace(p, number=first + place) for place, p in enumerate(proposals)]
             db.executemany(
-                "INSERT INTO children(number, round, seed, proposal, architecture) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO children(number, batch, seed, proposal, architecture) VALUES (?, ?, ?, ?, ?)",
                 [
                     (p.number, number, seed, json.dumps(p.to_json()), p.architecture.text())
                     for p, seed in zip(numbered, seeds, strict=True)
                 ],
             )
-            self._put_state(state)
-        return self.round(number)
+            self._put_states(packed, policy_version)
+        self._forget_files()
+        return self.batch(number)
 
     def begin_child(self, number: int, slot: str) -> None:
         """Notes that the child's training begins now, on `slot`."""
@@ -216,14 +220,36 @@ class Record:
                 ),
             )
 
-    def end_round(self, number: int, statistics: Mapping[str, float], state: Mapping[str, Any]) -> None:
-        """Commits an update whole: its statistics and the controller's new state."""
+    def end_batch(
+        self,
+        number: int,
+        statistics: Mapping[str, float],
+        states: States,
+        *,
+        policy_version: int = 0,
+        keep: int = 1,
+    ) -> None:
+        """Commits an update whole: its statistics and the new states.
+
+        Args:
+            number: of the batch that was learnt from.
+            statistics: of the update.
+            states: by owner, as they are after it.
+            policy_version: of the policy after it.
+            keep: how many of the newest policies are still needed; of older ones every 50th stays.
+        """
+        packed = self._packed(states)
         with self._transaction() as db:
             db.execute(
-                "UPDATE rounds SET updated_at = ?, statistics = ? WHERE number = ?",
+                "UPDATE batches SET updated_at = ?, statistics = ? WHERE number = ?",
                 (time.time(), json.dumps(dict(statistics)), number),
             )
-            self._put_state(state)
+            self._put_states(packed, policy_version)
+            db.execute(
+                "DELETE FROM states WHERE owner = ? AND version <= ? AND version % ? != 0",
+                (POLICY, policy_version - keep, EVERY),
+            )
+        self._forget_files()
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keeps a JSON value under `key`."""
@@ -267,32 +293,43 @@ class Record:
         with _sentences(self.path):
             return dict(self.meta("definition", {}))
 
-    def controller_state(self) -> dict[str, Any] | None:
-        """The controller's last committed state; None before the first round."""
+    def state(self, owner: str, version: int | None = None) -> Any:
+        """The committed state of an owner, the newest or that of a version; None if there is none."""
+        rows = self._rows(
+            "SELECT state FROM states WHERE owner = ? AND (? IS NULL OR version = ?) "
+            "ORDER BY version DESC LIMIT 1",
+            (owner, version, version),
+        )
         with _sentences(self.path):
-            rows = self._rows("SELECT state FROM controller")
-            return unpack(json.loads(rows[0]["state"])) if rows else None
+            return unpack(json.loads(rows[0]["state"]), files_folder(self.path)) if rows else None
 
-    def round(self, number: int) -> Round:
-        return self._rounds("WHERE number = ?", (number,))[0]
+    def state_versions(self, owner: str) -> list[int]:
+        """The versions of an owner's states that are kept, ascending."""
+        rows = self._rows("SELECT version FROM states WHERE owner = ? ORDER BY version", (owner,))
+        return [int(row["version"]) for row in rows]
 
-    def rounds(self) -> list[Round]:
-        """All rounds in order."""
-        return self._rounds("ORDER BY number")
+    def batch(self, number: int) -> Batch:
+        return self._batches("WHERE number = ?", (number,))[0]
 
-    def last_update(self) -> Round | None:
-        """The last round that was learnt from."""
-        found = self._rounds("WHERE updated_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+    def batches(self) -> list[Batch]:
+        """All batches in order."""
+        return self._batches("ORDER BY number")
+
+    def count_batches(self, updated_only: bool = False) -> int:
+        """How many batches were begun, or were learnt from."""
+        if updated_only:
+            open_ones = int(self._rows("SELECT COUNT(*) AS n FROM batches WHERE updated_at IS NULL")[0]["n"])
+            return self.count_batches() - open_ones
+        return int(self._rows("SELECT COALESCE(MAX(number) + 1, 0) AS n FROM batches")[0]["n"])
+
+    def last_update(self) -> Batch | None:
+        """The batch of the highest number that was learnt from."""
+        found = self._batches("WHERE updated_at IS NOT NULL ORDER BY number DESC LIMIT 1")
         return found[0] if found else None
 
-    def count_rounds(self) -> int:
-        """How many rounds were begun."""
-        return int(self._rows("SELECT COUNT(*) AS n FROM rounds")[0]["n"])
-
-    def open_round(self) -> Round | None:
-        """The round that was sampled but not yet learnt from."""
-        found = self._rounds("WHERE updated_at IS NULL LIMIT 1")  # there is never more than one
-        return found[0] if found else None
+    def open_batches(self) -> list[Batch]:
+        """The batches that were sampled but not yet learnt from, in order."""
+        return self._batches("WHERE updated_at IS NULL ORDER BY number")
 
     def child(self, number: int) -> Child:
         """The child with this number.
@@ -305,11 +342,11 @@ class Record:
             raise InputError(f"this search has no child {number}; it has {self.count()} so far, from 0")
         return found[0]
 
-    def children(self, round: int | None = None, finished_only: bool = False) -> list[Child]:
-        """Children in the order of their numbers, all or those of one round."""
-        where = ["1"] + ["round = ?"] * (round is not None) + ["result IS NOT NULL"] * finished_only
+    def children(self, batch: int | None = None, finished_only: bool = False) -> list[Child]:
+        """Children in the order of their numbers, all or those of one batch."""
+        where = ["1"] + ["batch = ?"] * (batch is not None) + ["result IS NOT NULL"] * finished_only
         return self._children(
-            f"WHERE {' AND '.join(where)} ORDER BY number", () if round is None else (round,)
+            f"WHERE {' AND '.join(where)} ORDER BY number", () if batch is None else (batch,)
         )
 
     def running(self) -> list[Child]:
@@ -357,12 +394,12 @@ class Record:
             yield row["number"], result
 
     def curves(self, metric: str, first: int, before: int) -> Iterator[list[float]]:
-        """The values of `metric` by epoch, of all good children of the rounds from `first` to `before`."""
-        for begin in range(first, before, _ROUNDS_AT_ONCE):
+        """The values of `metric` by epoch, of all good children of the batches from `first` to `before`."""
+        for begin in range(first, before, _BATCHES_AT_ONCE):
             for row in self._rows(
-                "SELECT result FROM children WHERE round >= ? AND round < ? AND +status = 'ok' "
+                "SELECT result FROM children WHERE batch >= ? AND batch < ? AND +status = 'ok' "
                 "ORDER BY number",
-                (begin, min(begin + _ROUNDS_AT_ONCE, before)),
+                (begin, min(begin + _BATCHES_AT_ONCE, before)),
             ):
                 with _sentences(self.path):
                     result = ChildResult(Status.OK, tuple(json.loads(row["result"])["history"]))
@@ -379,14 +416,16 @@ class Record:
 
     def count(self, status: str | None = None) -> int:
         """How many children were proposed, or ended with `status`; `finished` counts all that ended."""
-        where = {None: "1", "finished": "status IS NOT NULL"}.get(status, "status = ?")
+        if status is None:
+            return int(self._rows("SELECT COALESCE(MAX(number) + 1, 0) AS n FROM children")[0]["n"])
+        where = {"finished": "status IS NOT NULL"}.get(status, "status = ?")
         parameters = (status,) if where.endswith("?") else ()
         return int(self._rows(f"SELECT COUNT(*) AS n FROM children WHERE {where}", parameters)[0]["n"])
 
     def begins(self, other: Record) -> bool:
         """Whether the children here were proposed in `other` just so."""
         sql = "SELECT number, proposal FROM children WHERE number >= ? ORDER BY number LIMIT ?"
-        at_once = 8 * _ROUNDS_AT_ONCE
+        at_once = 8 * _BATCHES_AT_ONCE
         for begin in range(0, self.count(), at_once):
             pairs = zip(self._rows(sql, (begin, at_once)), other._rows(sql, (begin, at_once)), strict=False)
             for mine, theirs in pairs:
@@ -426,29 +465,51 @@ class Record:
             (target, limit),
         )
 
-    def unprojected_rounds(self, target: str) -> list[Round]:
-        """Finished rounds that don't stand in `target` yet, by number."""
-        return self._rounds(
+    def unprojected_batches(self, target: str) -> list[Batch]:
+        """Batches that were learnt from and don't stand in `target` yet, by number."""
+        return self._batches(
             "WHERE updated_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM projected "
-            "WHERE target = ? AND item = 'round ' || rounds.number) ORDER BY number",
+            "WHERE target = ? AND item = 'round ' || batches.number) ORDER BY number",
             (target,),
         )
 
-    def best_reward_before(self, round: int) -> float | None:
-        """The highest reward of a successful child of the rounds before `round`; None without one."""
+    def best_reward_before(self, batch: int) -> float | None:
+        """The highest reward of a successful child of the batches before `batch`; None without one."""
         rows = self._rows(
-            "SELECT MAX(reward) AS best FROM children WHERE round < ? AND status = 'ok'", (round,)
+            "SELECT MAX(reward) AS best FROM children WHERE batch < ? AND status = 'ok'", (batch,)
         )
         return None if rows[0]["best"] is None else float(rows[0]["best"])
 
-    def snapshot(self, target: Path) -> None:
-        """Writes a compact copy that no write-ahead log belongs to, replacing `target` at once."""
+    def progress(self) -> tuple[int, int]:
+        """How far the search is: updates that were applied, and finished children."""
+        return self.count_batches(updated_only=True), self.count("finished")
+
+    def snapshot(self, target: Path) -> int:
+        """Writes a compact copy that no write-ahead log belongs to, replacing `target` at once.
+
+        Of each owner only the newest state is kept, with exactly the files that it names beside the copy.
+
+        Returns:
+            The size in bytes, files included.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
+        whole, fresh = target.with_suffix(".whole"), target.with_suffix(".new")
+        for path in (whole, fresh):
+            path.unlink(missing_ok=True)
         with self._serial, _sentences(self.path):
-            self._db.execute("VACUUM INTO ?", (str(fresh),))
+            self._db.execute("VACUUM INTO ?", (str(whole),))
+        with _sentences(whole), closing(sqlite3.connect(whole, isolation_level=None)) as db:
+            if _has_table(db, "states"):
+                db.execute(
+                    "DELETE FROM states WHERE version < (SELECT MAX(version) FROM states AS other "
+                    "WHERE other.owner = states.owner)"
+                )
+            db.execute("VACUUM INTO ?", (str(fresh),))
+            named = _named_files(db)
+        whole.unlink()
+        copy_files(files_folder(self.path), files_folder(target), named)
         fresh.replace(target)
+        return target.stat().st_size + sum((files_folder(target) / name).stat().st_size for name in named)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -459,12 +520,38 @@ class Record:
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db, self._serial, self.path)
 
-    def _put_state(self, state: Mapping[str, Any]) -> None:
-        self._db.execute("INSERT OR REPLACE INTO controller VALUES (0, ?)", (json.dumps(pack(state)),))
+    def _packed(self, states: States) -> dict[str, str]:
+        """States as text; the files that they hand over are on disk, under their hashes, after this."""
+        folder = files_folder(self.path)
+        return {owner: json.dumps(pack(state, folder)) for owner, state in states.items()}
 
-    def _rounds(self, where: str, parameters: Iterable[Any] = ()) -> list[Round]:
+    def _put_states(self, packed: Mapping[str, str], version: int) -> None:
+        """Within a transaction: new states by owner; only policies keep earlier versions."""
+        for owner, text in packed.items():
+            if owner != POLICY:
+                self._db.execute("DELETE FROM states WHERE owner = ?", (owner,))
+            self._db.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?)", (owner, version, text))
+
+    def _forget_files(self) -> None:
+        """After a commit: removes the files that no state names any more."""
+        folder = files_folder(self.path)
+        if folder.is_dir():
+            with self._serial:
+                remove_others(folder, _named_files(self._db))
+
+    def _migrate(self, schema: int) -> None:
+        """Brings a record of an earlier version up, after a copy of it was set aside."""
+        aside = self.path.with_name(f"record-schema-{schema}.sqlite")
+        if not aside.exists():
+            fresh = aside.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            self._db.execute("VACUUM INTO ?", (str(fresh),))
+            fresh.replace(aside)
+        migrate(self._db, schema)
+
+    def _batches(self, where: str, parameters: Iterable[Any] = ()) -> list[Batch]:
         with _sentences(self.path):
-            return [Round.from_row(row) for row in self._rows(f"SELECT * FROM rounds {where}", parameters)]
+            return [Batch.from_row(row) for row in self._rows(f"SELECT * FROM batches {where}", parameters)]
 
     def _children(self, where: str, parameters: Iterable[Any] = ()) -> list[Child]:
         with _sentences(self.path):
@@ -571,17 +658,19 @@ def is_of(path: Path, definition: Mapping[str, Any]) -> bool:
 def is_ahead(snapshot: Path, live: Path, definition: Mapping[str, Any]) -> bool:
     """Whether `snapshot` is of the search that `definition` defines and further than the record `live`.
 
+    The one that has applied more updates is ahead; of equal ones, the one with more finished children.
+
     Raises:
-        SearchError: both went on from where they were equal, so that neither contains the other.
+        SearchError: the snapshot is ahead, but it doesn't go on from what the live record proposed.
     """
     if not is_of(snapshot, definition):
         return False
     if not live.is_file():
         return True
     with Record.read(snapshot) as there, Record.read(live) as here:
-        if here.count("finished") >= there.count("finished"):
+        if here.progress() >= there.progress():
             return False
-        if here.count() > there.count() or not here.begins(there):
+        if not here.begins(there):
             raise SearchError(
                 f"the record {live} and the snapshot {snapshot} are of the same search but went different "
                 "ways; move one of them away"
@@ -593,6 +682,10 @@ def _take_up(snapshot: Path, live: Path) -> None:
     """Puts a copy of `snapshot` in the place of the record `live`, which is kept beside it."""
     fresh = live.with_suffix(".new")
     shutil.copyfile(snapshot, fresh)
+    with closing(sqlite3.connect(f"file:{fresh}?mode=ro", uri=True)) as db:
+        named = _named_files(db)
+    kept = set(os.listdir(files_folder(live))) if files_folder(live).is_dir() else set()
+    copy_files(files_folder(snapshot), files_folder(live), named, keep=kept)
     if live.exists():
         with closing(sqlite3.connect(live)) as db:
             db.execute("PRAGMA journal_mode = DELETE")  # all of it into the one file
@@ -602,7 +695,7 @@ def _take_up(snapshot: Path, live: Path) -> None:
 
 def _begin(path: Path, definition: Mapping[str, Any]) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.executescript(_TABLES)
+        db.executescript(TABLES)
         meta = {
             "schema": SCHEMA,
             "nasflow": nas.__version__,
@@ -612,3 +705,17 @@ def _begin(path: Path, definition: Mapping[str, Any]) -> None:
         db.executemany(
             "INSERT INTO meta VALUES (?, ?)", [(key, json.dumps(value)) for key, value in meta.items()]
         )
+
+
+def _has_table(db: sqlite3.Connection, name: str) -> bool:
+    return bool(
+        db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)).fetchall()
+    )
+
+
+def _named_files(db: sqlite3.Connection) -> set[str]:
+    """The hashes of all files that the states of a record name."""
+    if not _has_table(db, "states"):
+        return set()
+    texts = db.execute("SELECT state FROM states WHERE instr(state, '__file__')").fetchall()
+    return set().union(*(files_of(json.loads(text)) for (text,) in texts))

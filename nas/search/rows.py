@@ -1,4 +1,4 @@
-"""What a record holds, as values: children and rounds."""
+"""What a record holds, as values: children and batches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Child:
 
     Attributes:
         proposal: as the controller made it.
-        round: number of its round, from 0.
+        batch: number of its batch, from 0.
         seed: of the child's randomness.
         attempts: how often its training was begun.
         slot: where it was begun last.
@@ -27,7 +27,7 @@ class Child:
     """
 
     proposal: Proposal
-    round: int
+    batch: int
     seed: int
     attempts: int = 0
     slot: str | None = None
@@ -55,7 +55,7 @@ class Child:
                 )
         return cls(
             proposal=Proposal.from_json(json.loads(row["proposal"]), row["architecture"]),
-            round=row["round"],
+            batch=row["batch"],
             seed=row["seed"],
             attempts=row["attempts"],
             slot=row["slot"],
@@ -83,6 +83,11 @@ class Child:
         return math.nan if self.result is None or self.result.reward is None else self.result.reward
 
     @property
+    def cost_seconds(self) -> float:
+        """Training time, or what a table says that it cost; 0 while there is no result."""
+        return 0.0 if self.result is None else self.result.train_seconds
+
+    @property
     def status(self) -> str:
         """Status of the result, else `running` or `waiting`."""
         if self.result is not None:
@@ -91,27 +96,40 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Round:
-    """One round: proposals sampled together and the update that they led to.
+class Batch:
+    """One batch: proposals sampled together and the update that they led to.
+
+    A round is the batch of a loop that has one at a time; an epoch of shared weights is a batch without
+    children.
 
     Attributes:
+        number: counts a search's batches from 0, over restarts too.
+        replica: whose batch it is.
         policy_version: of the policy that sampled it.
-        statistics: of the update, by name; None while the round is open.
         sampled_at, updated_at: Unix time.
+        statistics: of the update, by name; None while the batch is open.
     """
 
     number: int
+    replica: int
     policy_version: int
     sampled_at: float
     updated_at: float | None
     statistics: Mapping[str, float] | None
 
     @classmethod
-    def from_row(cls, row: sqlite3.Row) -> Round:
-        """The round of a row of the table `rounds`."""
+    def from_row(cls, row: sqlite3.Row) -> Batch:
+        """The batch of a row of the table `batches`."""
         statistics = json.loads(row["statistics"]) if row["statistics"] else None
         _check_numbers(statistics or {})
-        return cls(row["number"], row["policy_version"], row["sampled_at"], row["updated_at"], statistics)
+        return cls(
+            row["number"],
+            row["replica"],
+            row["policy_version"],
+            row["sampled_at"],
+            row["updated_at"],
+            statistics,
+        )
 
 
 def _check_numbers(values: Mapping[str, object]) -> None:

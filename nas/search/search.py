@@ -1,4 +1,4 @@
-"""The loop of a search: sample, train, reward, update; on its record, so that it can go on."""
+"""A search: its stages on its record, so that it can go on whatever happens."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import bisect
 import hashlib
 import logging
 import math
-import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import RLock
@@ -19,8 +18,10 @@ from nas.controllers.controller import Controller
 from nas.errors import InputError, NasError, SearchError
 from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Proposal, Status, harmless
 from nas.experiment import Budget, Experiment
+from nas.search.loops import Limits, Loop, drive
 from nas.search.record import Record
-from nas.search.rows import Child, Round
+from nas.search.rows import Batch, Child
+from nas.search.states import EVALUATOR, POLICY, replica_owner
 from nas.spaces import UnknownArchitecture
 
 logger = logging.getLogger("nas")
@@ -52,14 +53,14 @@ class Event:
     """Something that a listener may want to show.
 
     Attributes:
-        what: `sampled` (a round), `started`, `finished` (a child), `updated` (a round).
-        round: number of the round.
+        what: `sampled` (a batch), `started`, `finished` (a child), `updated` (a batch).
+        batch: number of the batch.
         child: number of the child, where the event is one child's.
         slot: where it started.
     """
 
     what: str
-    round: int
+    batch: int
     child: int | None = None
     slot: str = ""
 
@@ -69,11 +70,11 @@ Listener = Callable[[Event], None]
 
 @dataclass
 class Search:
-    """One search: its controller and evaluator, and the record that both go on from.
+    """One search: its controller and evaluator, the record that both go on from, and what each stage does.
 
-    The four stages of a round may be called one by one (a pipeline shows each) or all by `advance`.
-    Whatever is killed when, the next `Search` on the same record goes on with the open round: its
-    proposals are kept, finished children are not trained again.
+    Which stage comes when, its loop says (see `nas.search.loops`); `advance` carries the loop out here, and a
+    pipeline shows each stage. Whatever is killed when, the next `Search` on the same record goes on with the
+    open batches: their proposals are kept, finished children are not trained again.
 
     Attributes:
         experiment: a single search (one seed).
@@ -97,42 +98,51 @@ class Search:
     _judges: bool = False
     _unjudged: int = 0
     _curves: list[array[float]] = field(default_factory=list)
-    _rounds_in_curves: int = 0
+    _batches_in_curves: int = 0
     _begun: dict[int, Future[None]] = field(default_factory=dict)
     _lock: Any = field(default_factory=RLock)
 
     def __post_init__(self) -> None:
-        state = self.record.controller_state()
-        if state is not None:
-            self.controller.restore(state["controller"])
-            self.evaluator.restore(state["evaluator"])
+        policy, sampler = self.record.state(POLICY), self.record.state(replica_owner(0))
+        if policy is not None:
+            self.controller.restore_policy(policy)
+        if sampler is not None:
+            self.controller.restore_sampler(sampler)
+        evaluator = self.record.state(EVALUATOR)
+        if evaluator is not None:
+            self.evaluator.restore(evaluator)
 
-    # --- the four stages of a round ----------------------------------------------------------------
+    # --- the stages of a batch ---------------------------------------------------------------------
 
-    def sample(self, at_most: int | None = None) -> Round:
-        """The open round if there is one, else a new one, committed before any child starts.
+    def sample(self, at_most: int | None = None, *, replica: int = 0) -> Batch:
+        """A new batch, committed before any of its children starts.
 
         Args:
-            at_most: the round has no more children than this (the rest of a budget).
+            at_most: it has no more children than this (the rest of a budget).
+            replica: whose batch it is.
         """
-        begun = self.record.open_round()
-        if begun is None:
-            count = self.experiment.search.children_per_round
-            if self.commit:
-                self.record.set_meta("git_commit", self.commit)
-            first = self.record.count()
-            proposals = self.controller.propose(min(count, at_most or count), first)
-            if not proposals:
-                raise SearchError("the controller proposed nothing, so the search can't go on")
-            seeds = [child_seed(self.experiment.seed, first + place) for place in range(len(proposals))]
-            begun = self.record.begin_round(proposals, seeds, self._state())
+        count = self.experiment.search.children_per_round
+        if self.commit:
+            self.record.set_meta("git_commit", self.commit)
+        first = self.record.count()
+        proposals = self.controller.propose(min(count, at_most or count), first)
+        if not proposals:
+            raise SearchError("the controller proposed nothing, so the search can't go on")
+        seeds = [child_seed(self.experiment.seed, first + place) for place in range(len(proposals))]
+        begun = self.record.begin_batch(
+            proposals,
+            seeds,
+            self._states(replica, policy=first == 0),
+            policy_version=self.controller.updates,
+            replica=replica,
+        )
         self._tell(Event("sampled", begun.number))
         return begun
 
     def train(self, number: int) -> Child:
         """Trains child `number` unless it has a result, and returns it with its result.
 
-        Blocks until then; thread-safe, and meant to be called for a round's children in parallel.
+        Blocks until then; thread-safe, and meant to be called for a batch's children in parallel.
         """
         self.submit(number).result()
         return self.record.child(number)
@@ -185,11 +195,11 @@ class Search:
         if isinstance(architecture, UnknownArchitecture):
             raise SearchError(f"child {child.number} can't be trained: {architecture.reason}")
         folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
-        job = Job(child.proposal, child.seed, self._elders(child.round), folder)
+        job = Job(child.proposal, child.seed, self._elders(child.batch), folder)
 
         def started(slot: str) -> None:
             self.record.begin_child(child.number, slot)
-            self._tell(Event("started", child.round, child.number, slot))
+            self._tell(Event("started", child.batch, child.number, slot))
 
         def finished(future: Future[ChildResult]) -> None:
             if future.cancelled():
@@ -218,7 +228,7 @@ class Search:
             if isinstance(error, Exception):
                 return
             raise
-        self._tell(Event("finished", child.round, child.number))
+        self._tell(Event("finished", child.batch, child.number))
         done.set_result(None)
 
     def _judged(self, result: ChildResult) -> tuple[ChildResult, str]:
@@ -268,48 +278,54 @@ class Search:
             )
 
     def aggregate(self, number: int) -> list[tuple[Proposal, ChildResult]]:
-        """The round's proposals with their results and rewards, in the order of their numbers.
+        """The batch's proposals with their results and rewards, in the order of their numbers.
 
         Raises:
-            SearchError: a child of the round has no result yet.
+            SearchError: a child of the batch has no result yet.
         """
         told = []
-        for child in self.record.children(round=number):
+        for child in self.record.children(batch=number):
             if child.result is None:
-                raise SearchError(f"child {child.number} of round {number} has no result yet")
+                raise SearchError(f"child {child.number} of batch {number} has no result yet")
             told.append((child.proposal, child.result))
         return told
 
     def update(self, number: int) -> dict[str, float]:
-        """Lets the controller learn from the round and commits the update whole."""
-        done = self.record.round(number)
+        """Lets the controller learn from the batch and commits the update whole."""
+        done = self.record.batch(number)
         if done.statistics is not None:
             return dict(done.statistics)
         learnt = self.controller.learn(self.aggregate(number))
-        self.record.end_round(number, learnt, self._state())
+        states = self._states(done.replica, policy=True)
+        self.record.end_batch(number, learnt, states, policy_version=self.controller.updates)
         self._tell(Event("updated", number))
         return learnt
 
     # --- all of it ---------------------------------------------------------------------------------
 
+    def loop(self, budget: Budget, *, batches: int | None = None, begun_at: float | None = None) -> Loop:
+        """The experiment's loop over this search, within limits (see `nas.search.loops.Limits`)."""
+        limits = Limits(budget, batches, begun_at)
+        made = self.experiment.search.loop_part.make("loop", search=self, limits=limits)
+        if not isinstance(made, Loop):
+            raise InputError(f"loop '{self.experiment.search.loop}' is not a nas.search.loops.Loop")
+        return made
+
     def advance(self, budget: Budget) -> None:
-        """Goes on, round by round, until the record has used up `budget`.
+        """Goes on until the record has used up `budget`.
 
         `children`, `rounds` and `cost_seconds` count everything in the record, `hours` this call's wall time.
         """
-        begun = time.monotonic()
-        while (left := room(self.record, budget, time.monotonic() - begun)) > 0:
-            current = self.sample(None if left is math.inf else int(left))
-            futures = [self.submit(child.number) for child in self.record.children(round=current.number)]
-            wait(futures)
-            for future in futures:
-                future.result()
-            self.update(current.number)
+        drive(self.loop(budget))
 
     # --- inside ------------------------------------------------------------------------------------
 
-    def _state(self) -> dict[str, Any]:
-        return {"controller": self.controller.state(), "evaluator": self.evaluator.state()}
+    def _states(self, replica: int, *, policy: bool) -> dict[str, Any]:
+        """What must be committed with a batch: the policy changes only by an update."""
+        if not self.record.keeps_states:
+            return {}
+        states = {replica_owner(replica): self.controller.sampler_state(), EVALUATOR: self.evaluator.state()}
+        return states | ({POLICY: self.controller.policy_state()} if policy else {})
 
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
@@ -318,8 +334,8 @@ class Search:
             except Exception as error:  # a display that fails must never stop a search
                 logger.warning("a listener of the search failed at '%s': %s", event.what, error)
 
-    def _elders(self, round_number: int) -> tuple[float, ...]:
-        """Median of what the recipe watches at each epoch over the children of earlier rounds.
+    def _elders(self, batch: int) -> tuple[float, ...]:
+        """Median of what the recipe watches at each epoch over the children of earlier batches.
 
         Of those that ended well, each for the epochs that it finished (see `Recipe.hopeless`).
         """
@@ -329,8 +345,8 @@ class Search:
         if not getattr(recipe, "stop_hopeless", False):
             return ()
         with self._lock:
-            self._add_curves(self.record.curves(recipe.watched, self._rounds_in_curves, round_number))
-            self._rounds_in_curves = max(self._rounds_in_curves, round_number)
+            self._add_curves(self.record.curves(recipe.watched, self._batches_in_curves, batch))
+            self._batches_in_curves = max(self._batches_in_curves, batch)
             return tuple(map(_median, self._curves))
 
     def _add_curves(self, curves: Iterable[Sequence[float]]) -> None:
@@ -354,28 +370,6 @@ class Search:
     def __exit__(self, *_: object) -> None:
         self.evaluator.close()
         self.record.close()
-
-
-def room(record: Record, budget: Budget, seconds: float) -> int | float:
-    """How many more children may be proposed (or, in an open round, finished) within `budget`.
-
-    Args:
-        record: `children`, `rounds` and `cost_seconds` count all that it holds.
-        budget: what is allowed.
-        seconds: how long this process has been advancing, for `hours`.
-
-    Returns:
-        0 when the budget is used up; infinity if nothing but time or cost limits it.
-    """
-    if budget.hours is not None and seconds >= budget.hours * 3600:
-        return 0
-    if (begun := record.open_round()) is not None:
-        return len(record.children(round=begun.number))
-    if budget.rounds is not None and record.count_rounds() >= budget.rounds:
-        return 0
-    if budget.cost_seconds is not None and record.cost_seconds() >= budget.cost_seconds:
-        return 0
-    return math.inf if budget.children is None else max(0, budget.children - record.count())
 
 
 def _median(values: Sequence[float]) -> float:

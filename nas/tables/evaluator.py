@@ -58,10 +58,21 @@ class TableEvaluator(Evaluator):
                 "report": report or {},
             }
         )
-        self._space = experiment.built_space
-        self._results = Results(load(data_folder, PreparedTable), columns)
+        self._look_up(Results(load(data_folder, PreparedTable), columns), experiment.built_space)
         for column in columns.report.values():
             column.read(self._results.table)
+
+    @classmethod
+    def of(cls, results: Results, space: Space) -> TableEvaluator:
+        """The evaluator of a table that is open already."""
+        made = cls.__new__(cls)
+        made._look_up(results, space)
+        return made
+
+    def _look_up(self, results: Results, space: Space) -> None:
+        self._results, self._space = results, space
+        self.rows: dict[int, int | None] = {}
+        """The row of each proposal that was asked for, by its number; None where the table has none."""
 
     @property
     def slots(self) -> int:
@@ -71,7 +82,7 @@ class TableEvaluator(Evaluator):
         if started is not None:
             started(SLOT)
         done: Future[ChildResult] = Future()
-        row = row_of(self._results.table, self._space, job.proposal)
+        row = self.rows[job.proposal.number] = row_of(self._results.table, self._space, job.proposal)
         done.set_result(self._results.of(row, job.seed))
         return done
 

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nas.tables.compare import Compared
-from nas.tables.comparison import Comparison
-from nas.tables.statistics import Array, Summary
+from nas.search.compare.compare import Compared
+from nas.search.compare.comparison import Comparison
+from nas.search.compare.statistics import Array, Summary
 from nas.tracking.connection import connect, explained
 from nas.tracking.facts import Metric, flattened
 from nas.workspace import Workspace

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.search.record import Record
 from nas.search.rewards import shown
-from nas.search.rows import Child, Round
+from nas.search.rows import Batch, Child
 
 Metric = tuple[str, float, int, int]
 """Name, value, milliseconds since the epoch, step."""
@@ -55,7 +55,7 @@ def child_parameters(child: Child) -> dict[str, str]:
         "architecture": proposal.architecture.text(),
         "tokens": " ".join(map(str, proposal.tokens)),
         "depth": str(proposal.depth),
-        "round": str(child.round),
+        "round": str(child.batch),
         "seed": str(child.seed),
         "policy_version": str(proposal.policy_version),
         **flattened(proposal.overrides, "recipe."),
@@ -67,7 +67,7 @@ def child_tags(child: Child) -> dict[str, str]:
     result = child.result
     tags = {
         "nas.child": str(child.number),
-        "nas.round": str(child.round),
+        "nas.round": str(child.batch),
         "nas.status": child.status,
         "nas.depth": str(child.proposal.depth),
         "nas.attempts": str(child.attempts),
@@ -111,7 +111,7 @@ def child_metrics(child: Child, score: float | None, score_name: str) -> list[Me
     return metrics + [(name, float(value), end, steps) for name, value in whole.items() if value is not None]
 
 
-def round_metrics(done: Round, children: Sequence[Child], best: float | None) -> list[Metric]:
+def round_metrics(done: Batch, children: Sequence[Child], best: float | None) -> list[Metric]:
     """Metrics of the search at one finished round: the update's statistics and how far it has come.
 
     Args:
@@ -122,9 +122,11 @@ def round_metrics(done: Round, children: Sequence[Child], best: float | None) ->
     time = milliseconds(done.updated_at or done.sampled_at)
     values = {
         **(done.statistics or {}),
-        "children/finished": children[-1].number + 1,
-        "children/failed_in_round": sum(1 for child in children if child.result and not child.result.ok),
     }
+    if children:  # an epoch has none
+        values["children/finished"] = children[-1].number + 1
+        failed = [child for child in children if child.result and not child.result.ok]
+        values["children/failed_in_round"] = len(failed)
     if best is not None:
         values["reward/best_so_far"] = best
     return [(name, float(value), time, done.number) for name, value in values.items()]
@@ -139,7 +141,7 @@ def leaderboard(best: Sequence[Child], score: Callable[[Child], float | None], s
         [
             place,
             child.number,
-            child.round,
+            child.batch,
             child.proposal.architecture.text(),
             child.result.reward,
             score(child),

@@ -196,8 +196,8 @@ class Projection:
             self._client.set_terminated(run_id, "FAILED")
 
     def _create_parent(self) -> Run:
-        rounds = self._record.rounds()
-        created = self._record.meta("created_at") or (rounds[0].sampled_at if rounds else time.time())
+        batches = self._record.batches()
+        created = self._record.meta("created_at") or (batches[0].sampled_at if batches else time.time())
         tags = {
             **self._tags,
             "nas.role": self._role,
@@ -257,20 +257,20 @@ class Projection:
             "nas.architecture": form,
             "mlflow.parentRunId": self.run_id,
         }
-        name = f"{self._child_role} {child.number} · round {child.round}"
+        name = f"{self._child_role} {child.number} · round {child.batch}"
         begun = child.started_at or child.finished_at or 0.0
         return str(self._to.create_run(self._experiment_id, name, tags, begun).info.run_id)
 
     def _add_rounds(self) -> None:
-        rounds = self._record.unprojected_rounds(self._target)
-        for done in rounds:
+        batches = self._record.unprojected_batches(self._target)
+        for done in batches:
             before = self._best
             best = (
                 before[1]
                 if before and before[0] == done.number
                 else self._record.best_reward_before(done.number)
             )
-            children = [self._judged(child) for child in self._record.children(round=done.number)]
+            children = [self._judged(child) for child in self._record.children(batch=done.number)]
             rewards = [c.result.reward for c in children if c.result and c.result.ok]
             known = [reward for reward in (best, *rewards) if reward is not None]
             best = max(known) if known else None

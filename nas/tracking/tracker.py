@@ -48,7 +48,7 @@ class Tracker:
     def sync(self, record: Record, experiment: Experiment) -> int:
         """Adds to MLflow what it lacks of a record that nobody is searching in, and ends its run.
 
-        The run of a search with an open round ends as `KILLED`: it was interrupted.
+        The run of a search with an open batch ends as `KILLED`: it was interrupted.
 
         Args:
             record: held by this process.
@@ -65,7 +65,7 @@ class Tracker:
         with explained("the record is not all in MLflow yet", "try again later"):
             projection = Projection(self._connect(), record, experiment)
             added = projection.catch_up()
-            projection.close("KILLED" if record.open_round() else "FINISHED")
+            projection.close("KILLED" if record.open_batches() else "FINISHED")
         return added
 
     @contextmanager

@@ -57,7 +57,7 @@ def test_status_tells_children_best_and_last_update(nas: Nas, searched: Path, wo
     (search,) = told["searches"]
     with Record.read(searched) as record:
         best = record.best(1)[0]
-        last = record.rounds()[-1]
+        last = record.batches()[-1]
         ok = record.count("ok")
     assert search["experiment"] == "tiny"
     assert (search["seed"], search["record"], search["holder"]) == (7, str(searched), None)

@@ -91,7 +91,7 @@ def test_a_larger_budget_goes_on_with_the_same_record(home: Path) -> None:
     search("tiny", children=4)
     search("tiny", children=10)
     with record(home) as found:
-        assert [len(found.children(round=number)) for number in range(3)] == [4, 4, 2]
+        assert [len(found.children(batch=number)) for number in range(3)] == [4, 4, 2]
 
 
 def test_no_hours_are_left_when_they_are_over(home: Path) -> None:

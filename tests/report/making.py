@@ -102,11 +102,11 @@ def make_search(
             record.set_meta("git_commit", COMMIT)
             while (left := children - record.count()) > 0:
                 proposals = asked(controller, min(left, experiment.search.children_per_round), record.count())
-                begun = record.begin_round(proposals, [proposal.number for proposal in proposals], {})
+                begun = record.begin_batch(proposals, [proposal.number for proposal in proposals], {})
                 pending = open_round and left <= len(proposals)
                 told = _train(record, proposals, clock, rule, pending, how)
                 if not pending:
-                    record.end_round(begun.number, controller.learn(told), {})
+                    record.end_batch(begun.number, controller.learn(told), {})
     return path
 
 

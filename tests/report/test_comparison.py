@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from nas.report.comparison import picture, write_comparison
-from nas.tables.compare import compare
-from nas.tables.statistics import differences, summaries
+from nas.search.compare.compare import compare
+from nas.search.compare.statistics import differences, summaries
 from nas.workspace import Workspace
 from tests.tables.making import small_comparison
 

@@ -12,7 +12,7 @@ from nas.evaluation import ChildResult, Proposal, Status
 from nas.report import curves
 from nas.report.subject import Searched, Subject, gather
 from nas.search.record import Record
-from nas.search.rows import Child, Round
+from nas.search.rows import Batch, Child
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
 from tests.making import tiny_experiment
@@ -88,9 +88,9 @@ def test_nobody_on_the_front_is_beaten_in_both_and_all_others_are(tmp_path: Path
 
 def test_statistics_stand_at_the_number_of_children_so_far() -> None:
     rounds = (
-        Round(0, 0, 0.0, 1.0, {"entropy": 2.0, "reward/mean": 0.5}),
-        Round(1, 1, 1.0, 2.0, {"entropy": 1.5, "bad": float("nan")}),
-        Round(2, 2, 2.0, None, None),
+        Batch(0, 0, 0, 0.0, 1.0, {"entropy": 2.0, "reward/mean": 0.5}),
+        Batch(1, 0, 1, 1.0, 2.0, {"entropy": 1.5, "bad": float("nan")}),
+        Batch(2, 0, 2, 2.0, None, None),
     )
     found = curves.statistics_of(replace(searched([0.5] * 9), rounds=rounds))
     assert set(found) == {"entropy", "reward/mean"}

@@ -56,7 +56,7 @@ def add_round(record: Record, accuracies: Sequence[tuple[str, float | None]]) ->
         Proposal(record.count() + place, 1, (), parse_architecture(text))
         for place, (text, _) in enumerate(accuracies)
     ]
-    begun = record.begin_round(proposals, [0] * len(proposals), {})
+    begun = record.begin_batch(proposals, [0] * len(proposals), {})
     rewards = []
     for proposal, (_, accuracy) in zip(proposals, accuracies, strict=True):
         status = Status.CRASHED if accuracy is None else Status.OK
@@ -65,7 +65,7 @@ def add_round(record: Record, accuracies: Sequence[tuple[str, float | None]]) ->
         rewards.append(RULE(result))
         record.end_child(proposal.number, replace(result, reward=rewards[-1]))
     statistics = {"reward/mean": sum(rewards) / len(rewards), "entropy": 2.0 - begun.number}
-    record.end_round(begun.number, statistics, {})
+    record.end_batch(begun.number, statistics, {})
 
 
 def test_the_leaderboard_has_each_architecture_once_over_all_repeats_best_first(searched: Searched) -> None:
@@ -97,7 +97,7 @@ def test_equal_rewards_stand_in_the_order_of_records_and_children(searched: Sear
 
 def test_the_curve_has_a_row_for_each_round_with_the_controllers_statistics(searched: Searched) -> None:
     record = searched(1, [[(A, 0.5), (B, None)], [(A, 0.4), (C, 0.2)]])
-    record.begin_round([Proposal(4, 1, (), parse_architecture(A))], [0], {})  # open: it has no row
+    record.begin_batch([Proposal(4, 1, (), parse_architecture(A))], [0], {})  # open: it has no row
     table = curve(record)
     assert table["round"].tolist() == [0, 1]
     assert table["children"].tolist() == [2, 4]

@@ -25,7 +25,7 @@ def record_of(
         Proposal(number, 1, (), parse_architecture(f"row:a={path.name}{number}"))
         for number in range(len(children))
     ]
-    record.begin_round(proposals, [0] * len(children), {})
+    record.begin_batch(proposals, [0] * len(children), {})
     for number, (score, parameters) in enumerate(children):
         status = Status.OK if parameters >= 0 else Status.CRASHED
         result = ChildResult(status, ({metric: score},), reward=score, parameters=abs(parameters), **more)

@@ -13,7 +13,7 @@ import yaml
 
 from nas.datasets import PreparedTable, load, prepare
 from nas.experiment import Data
-from nas.tables.comparison import Comparison, load_comparison
+from nas.search.compare.comparison import Comparison, load_comparison
 from nas.workspace import Workspace
 
 DECISIONS: dict[str, Any] = {

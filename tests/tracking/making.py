@@ -61,12 +61,12 @@ def crashed(message: str = "out of luck") -> ChildResult:
 def add_round(record: Record, *results: ChildResult, update: bool = True) -> None:
     """A round whose children end with `results`."""
     first = record.count()
-    begun = record.begin_round(proposals(first, len(results)), [3] * len(results), {})
+    begun = record.begin_batch(proposals(first, len(results)), [3] * len(results), {})
     for number, result in enumerate(results, start=first):
         record.begin_child(number, "cpu 0")
         record.end_child(number, result)
     if update:
-        record.end_round(begun.number, {"reward/mean": 0.25 * (begun.number + 1), "entropy": 2.0}, {})
+        record.end_batch(begun.number, {"reward/mean": 0.25 * (begun.number + 1), "entropy": 2.0}, {})
 
 
 def runs(workspace: Workspace, role: str, name: str = "tiny", **tags: Any) -> list[Run]:

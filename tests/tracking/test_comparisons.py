@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nas.report.comparison import PICTURE, write_comparison
-from nas.tables.compare import Compared, compare
-from nas.tables.statistics import curves, differences, summaries
+from nas.search.compare.compare import Compared, compare
+from nas.search.compare.statistics import curves, differences, summaries
 from nas.tracking.comparisons import log_comparison
 from nas.tracking.connection import connect
 from nas.workspace import Workspace

@@ -172,7 +172,7 @@ def test_a_search_with_an_open_round_ends_as_killed_and_goes_on_later(
     add_round(record, trained(0.5), update=False)
     Tracker(workspace).sync(record, experiment)
     assert runs(workspace, "search")[0].info.status == "KILLED"
-    record.end_round(0, {"reward/mean": 0.125}, {})
+    record.end_batch(0, {"reward/mean": 0.125}, {})
     Tracker(workspace).sync(record, experiment)
     assert [run.info.status for run in runs(workspace, "search")] == ["FINISHED"]
 
@@ -289,7 +289,7 @@ def test_an_architecture_too_long_for_a_tag_is_an_artifact(
     workspace: Workspace, experiment: Experiment, record: Record
 ) -> None:
     long = parse_architecture("conv:" + ",".join(f"3x3x8@{layer}" for layer in range(80)))
-    record.begin_round(proposals(0, 1, long), [3], {})
+    record.begin_batch(proposals(0, 1, long), [3], {})
     record.end_child(0, trained(0.5))
     Tracker(workspace).sync(record, experiment)
     (run,) = runs(workspace, "child")

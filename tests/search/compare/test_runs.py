@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.tables.runs import Run, Runs
+from nas.search.compare.runs import Run, Runs
 
 
 def run(*rows: int, budget: float = 100.0) -> Run:

@@ -9,15 +9,15 @@ import pytest
 
 from nas.datasets import PreparedTable
 from nas.experiment import load
+from nas.search.compare.compare import Compared, compare, prepared_table
+from nas.search.compare.comparison import Comparison, load_comparison
+from nas.search.compare.statistics import differences, summaries
 from nas.spaces.nasbench201 import NasBench201Cell
 from nas.tables.columns import Results
-from nas.tables.compare import Compared, compare, prepared_table
-from nas.tables.comparison import Comparison, load_comparison
 from nas.tables.evaluator import row_of
-from nas.tables.statistics import differences, summaries
 from nas.workspace import Workspace
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

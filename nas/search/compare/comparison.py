@@ -22,7 +22,16 @@ from pydantic import (
 from nas import plugins
 from nas.controllers.controller import Controller
 from nas.errors import InputError, nearest
-from nas.experiment import SEMANTICS, Data, Part, parse_setting, read_yaml
+from nas.experiment import (
+    SEMANTICS,
+    Budget,
+    Data,
+    Experiment,
+    Part,
+    SearchRules,
+    parse_setting,
+    read_yaml,
+)
 from nas.spaces import Space
 from nas.tables.columns import Columns
 
@@ -125,6 +134,21 @@ class Comparison(BaseModel):
             raise InputError(f"controller '{text}': {_sentence(error)}") from error
         configuration.make(self.built_space, seed=0)
         return text, configuration
+
+    def experiment(self, configuration: Configuration, seed: int, budget_seconds: float) -> Experiment:
+        """One search of this comparison, as an experiment."""
+        columns = {key: value for key, value in self.columns.items() if key != "report"}
+        return Experiment(
+            name=self.name,
+            data=self.data,
+            space=self.space_part,
+            controller=Part.model_validate(configuration.options),
+            reward=self.reward,
+            evaluator=Part.model_validate({"name": "table", **columns}),
+            search=SearchRules(children_per_round=configuration.children_per_round),
+            budget=Budget(cost_seconds=budget_seconds),
+            seed=seed,
+        )
 
     def key(self, configuration: Configuration, data_digest: str) -> str:
         """A short name of all that defines a run but its seed and its budget."""

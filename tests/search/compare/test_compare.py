@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nas.errors import InputError
+from nas.search.compare.compare import Compared, compare, one_run
+from nas.search.compare.runs import Run
+from nas.search.compare.statistics import answers, curves, differences, reported, summaries
 from nas.tables.columns import Results
-from nas.tables.compare import Compared, compare, one_run
-from nas.tables.runs import Run
-from nas.tables.statistics import answers, curves, differences, reported, summaries
 from nas.workspace import Workspace
 from tests.tables.making import COMPARISON, small_comparison, small_table
 

@@ -17,10 +17,10 @@ from pebble import ProcessPool
 from nas import datasets
 from nas.datasets import PreparedTable
 from nas.errors import InputError
+from nas.search.compare.comparison import Comparison, Configuration
+from nas.search.compare.replay import replay
+from nas.search.compare.runs import Run, Runs
 from nas.tables.columns import Results
-from nas.tables.comparison import Comparison, Configuration
-from nas.tables.replay import replay
-from nas.tables.runs import Run, Runs
 from nas.workspace import Workspace
 
 CHUNK = 10
@@ -135,15 +135,8 @@ def one_run(
 ) -> Run:
     """One search with a controller built afresh."""
     begun = time.process_time()
-    space = comparison.built_space
-    rows = replay(
-        configuration.make(space, seed),
-        space,
-        results,
-        comparison.reward.make("reward"),
-        configuration.children_per_round,
-        budget_seconds,
-    )
+    experiment = comparison.experiment(configuration, seed, budget_seconds)
+    rows = replay(experiment, configuration.make(experiment.built_space, seed), results)
     return Run(np.array(rows, dtype="<i4"), budget_seconds, time.process_time() - begun)
 
 

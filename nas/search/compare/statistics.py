@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.errors import InputError
-from nas.tables.compare import Compared
-from nas.tables.replay import MISSING
-from nas.tables.runs import Run
+from nas.search.compare.compare import Compared
+from nas.search.compare.replay import MISSING
+from nas.search.compare.runs import Run
 
 Array = npt.NDArray[np.float64]
 

@@ -9,13 +9,15 @@ import pytest
 import yaml
 
 from nas.controllers.listed import ListController
+from nas.datasets import PreparedTable
 from nas.errors import InputError, SearchError
 from nas.experiment import load
-from nas.plugins import make
+from nas.search.compare.compare import one_run
+from nas.search.compare.comparison import Configuration
+from nas.search.compare.replay import MISSING, replay
 from nas.search.opening import open_search
 from nas.tables.columns import Columns, Results
 from nas.tables.evaluator import row_of
-from nas.tables.replay import MISSING, replay
 from nas.workspace import Workspace
 from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, small_comparison, small_table
 
@@ -53,14 +55,8 @@ def test_a_replay_asks_for_what_a_search_asks_for(tmp_path: Path, controller, ch
 
     comparison = small_comparison(tmp_path)
     results = Results(table, comparison.roles)
-    replayed = replay(
-        make("controller", controller, space=comparison.built_space, seed=4),
-        comparison.built_space,
-        results,
-        comparison.reward.make("reward"),
-        children_per_round,
-        700,
-    )
+    setting = Configuration(**controller, children_per_round=children_per_round)
+    replayed = one_run(comparison, results, setting, 4, 700).rows.tolist()
     assert searched[: len(replayed)] == replayed
     assert len(searched) - len(replayed) < children_per_round, "a search ends its last round"
     assert rewards[: len(replayed)] == results.measured[replayed].tolist()
@@ -69,37 +65,34 @@ def test_a_replay_asks_for_what_a_search_asks_for(tmp_path: Path, controller, ch
 def test_the_budget_is_a_beginning_of_a_larger_one(tmp_path: Path):
     table, comparison = small_table(tmp_path), small_comparison(tmp_path)
     results = Results(table, comparison.roles)
-    short, long = (
-        replay(
-            make("controller", CONTROLLERS[1], space=comparison.built_space, seed=1),
-            comparison.built_space,
-            results,
-            comparison.reward.make("reward"),
-            2,
-            budget,
-        )
-        for budget in (300, 900)
-    )
+    setting = Configuration(**CONTROLLERS[1], children_per_round=2)
+    short, long = (one_run(comparison, results, setting, 1, budget).rows.tolist() for budget in (300, 900))
     assert long[: len(short)] == short
     assert results.costs[short].sum() >= 300 > results.costs[short[:-1]].sum()
 
 
 def test_what_the_table_lacks_costs_time_too(tmp_path: Path):
     table = small_table(tmp_path)
-    space = make("space", {"name": "table", "decisions": {**DECISIONS, "filters": [64]}})
-    results = Results(table, Columns.of(COLUMNS))
-    controller = make("controller", {"name": "random"}, space=space, seed=0)
-    asked = replay(controller, space, results, small_comparison(tmp_path).reward.make("reward"), 1, 300)
+    more = {"name": "table", "decisions": {**DECISIONS, "filters": [64]}}
+    comparison = small_comparison(tmp_path, space=more)
+    results = Results(table, comparison.roles)
+    asked = one_run(comparison, results, Configuration(name="random"), 0, 300).rows.tolist()
     assert set(asked) == {MISSING}
     assert len(asked) == pytest.approx(300 / results.costs.mean(), abs=1)
 
 
 def test_a_search_that_would_not_end_is_refused(tmp_path: Path):
     table, comparison = small_table(tmp_path), small_comparison(tmp_path)
-    space, rule = comparison.built_space, comparison.reward.make("reward")
+    random = Configuration(name="random")
     free = Results(table, Columns.of({"reward": "accuracy"}))
     with pytest.raises(InputError, match="cost nothing"):
-        replay(make("controller", {"name": "random"}, space=space, seed=0), space, free, rule, 1, 9)
-    ends = ListController(space, entries=[{"architecture": "row:filters=8,kernel=1,pool=none,skip=off"}])
+        one_run(comparison, free, random, 0, 9)
+    experiment = comparison.experiment(random, 0, 99)
+    entries = [{"architecture": "row:filters=8,kernel=1,pool=none,skip=off"}]
     with pytest.raises(SearchError, match="proposed nothing"):
-        replay(ends, space, Results(table, comparison.roles), rule, 1, 99)
+        replay(experiment, ListController(comparison.built_space, entries=entries), free_of_charge(table))
+
+
+def free_of_charge(table: PreparedTable) -> Results:
+    """The table's results at a second each."""
+    return Results(table, Columns.of({"reward": "accuracy", "cost": [1]}))
