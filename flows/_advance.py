@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from flows._page import Page
 from flows._round import OPEN, run_round
-from flows._runs import is_away, was_stopped
+from flows._runs import is_away, was_stopped, why
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
 from nas.search.rewards import shown
@@ -48,7 +48,7 @@ def advance(current: Search, budget: Budget, at_most: int, begun: float) -> int:
         if not is_away(error) or was_stopped(error):
             current.evaluator.close()  # nothing that follows may keep children running
             raise
-        logger.warning("Prefect's API is away (%s); the search goes on without it", error)
+        logger.warning("Prefect's API is away (%s); the search goes on without it", why(error))
         hours = budget.hours and max(1e-9, budget.hours - (time.monotonic() - begun) / 3600)
         last = min(first + at_most, budget.rounds or first + at_most)
         current.advance(budget.model_copy(update={"rounds": last, "hours": hours}))

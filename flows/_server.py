@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
-from flows import server as protected
+from flows import server as closed
 from nas.errors import TemporaryError
 
 PATIENCE_SECONDS = 15.0
@@ -93,12 +92,14 @@ def start_temporary_server() -> str:
     """
     if configured := get_current_settings().api.url:
         return str(configured)
+    from prefect.server.api.server import SubprocessASGIServer  # the whole server: seconds of processor
+
     server: Any = SubprocessASGIServer()  # the one that Prefect's clients then find
     popen: Any = subprocess.Popen
 
     def start(args: Sequence[str], env: dict[str, str]) -> Any:
-        ours = [protected.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
-        settings = protected.settings(server.port)
+        ours = [closed.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
+        settings = closed.settings(server.port)
         settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = str(client.csrf_support_enabled).lower()
         return popen(ours, env={**env, **settings}, start_new_session=True)
 

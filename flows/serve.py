@@ -25,6 +25,8 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from prefect.types.entrypoint import EntrypointType
 
 from flows import _family
+from flows._runs import is_away, why
+from flows._server import reach_api
 from flows._settings import logger
 from flows.server import HOST, command
 from flows.ui import START_SECONDS, answers
@@ -72,11 +74,13 @@ def server(workspace: Workspace) -> Iterator[str]:
     """The address of a Prefect API that fires schedules (a temporary server doesn't).
 
     Raises:
-        TemporaryError: the server did not start.
+        TemporaryError: the server that is configured can't be used, or ours did not start.
     """
     configured = get_current_settings().api.url
     port = get_current_settings().server.api.port
     address = str(configured or f"http://{HOST}:{port}/api")
+    if configured:
+        reach_api()
     if configured or answers(f"{address}/health"):
         yield address
         return
@@ -110,6 +114,11 @@ def main() -> int:
         return 2 if isinstance(error, InputError) else 75
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:
+        if not is_away(error):
+            raise
+        sys.stderr.write(f"Prefect's API is away ({why(error)}); the same command goes on\n")
+        return 75
     return 0
 
 

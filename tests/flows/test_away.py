@@ -14,8 +14,10 @@ from typing import Any
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.asyncutils import run_coro_as_sync
 
 from flows import _server
+from flows._runs import is_away, was_stopped
 from flows._server import reach_api
 from nas.errors import TemporaryError
 from nas.experiment import load
@@ -165,6 +167,22 @@ def test_a_server_that_hangs_for_good_ends_with_code_75_when_the_search_is_done(
     assert flow.wait() == 75, flow.output()
     assert statuses(home) == ["ok"] * 8
     assert "Prefect's API is away" in flow.output()
+    assert "()" not in flow.output()  # a timeout has no text of its own
+    assert "Traceback" not in flow.output()
+    assert "Error logging" not in flow.output()
+
+
+def test_a_timeout_of_an_asynchronous_client_is_not_taken_for_a_signal() -> None:
+    async def ask(port: int) -> None:
+        async with httpx.AsyncClient(timeout=0.2) as client:
+            await client.get(f"http://127.0.0.1:{port}")
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ReadTimeout) as error:
+        run_coro_as_sync(ask(deaf.getsockname()[1]))
+    assert is_away(error.value)
+    assert not was_stopped(error.value)
+    error.value.__context__ = KeyboardInterrupt()
+    assert was_stopped(error.value)
 
 
 def test_a_proxy_is_never_asked_for_this_machine(
