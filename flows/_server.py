@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
 from flows import server as closed
-from nas.errors import TemporaryError
+from nas.errors import InputError, TemporaryError
 
 PATIENCE_SECONDS = 15.0
 """How long a server that is configured may take to start again."""
@@ -28,8 +29,10 @@ def reach_api() -> str:
     """The address of the API that is configured, once it has answered, or of a temporary server.
 
     Raises:
+        InputError: the environment names a proxy that Prefect's client can't use.
         TemporaryError: it can't be reached, hangs, or is no Prefect API that lets us in.
     """
+    check_proxies()
     if configured := get_current_settings().api.url:
         _wait_for(str(configured))
         return str(configured)
@@ -38,6 +41,20 @@ def reach_api() -> str:
     except (RuntimeError, httpx.HTTPError) as error:
         reason = str(error).splitlines()[0]
         raise TemporaryError(f"Prefect's temporary server did not start: {reason}") from error
+
+
+def check_proxies() -> None:
+    """Raises InputError if the environment names a proxy that Prefect's client can't use.
+
+    The client prepares for all proxies when it is made, also where none is between it and its server.
+    """
+    try:
+        httpx.Client().close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        names = {name.upper() for name in os.environ if name.lower().endswith("_proxy")} - {"NO_PROXY"}
+        raise InputError(
+            f"a proxy of the environment ({', '.join(sorted(names))}) can't be used: {error}"
+        ) from error
 
 
 def _wait_for(address: str) -> None:

@@ -26,7 +26,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows import _family
 from flows._runs import is_away, why
-from flows._server import reach_api
+from flows._server import check_proxies, reach_api
 from flows._settings import logger
 from flows.server import HOST, command
 from flows.ui import START_SECONDS, answers
@@ -74,11 +74,13 @@ def server(workspace: Workspace) -> Iterator[str]:
     """The address of a Prefect API that fires schedules (a temporary server doesn't).
 
     Raises:
+        InputError: the environment names a proxy that can't be used.
         TemporaryError: the server that is configured can't be used, or ours did not start.
     """
     configured = get_current_settings().api.url
     port = get_current_settings().server.api.port
     address = str(configured or f"http://{HOST}:{port}/api")
+    check_proxies()
     if configured:
         reach_api()
     if configured or answers(f"{address}/health"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,7 +20,7 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 from flows import _server
 from flows._runs import is_away, was_stopped
 from flows._server import reach_api
-from nas.errors import TemporaryError
+from nas.errors import InputError, TemporaryError
 from nas.experiment import load
 from nas.loopback import bypass_proxies
 from nas.search.opening import read_record
@@ -190,6 +191,17 @@ def test_a_proxy_is_never_asked_for_this_machine(
 ) -> None:
     proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
     assert start("search", "tiny", PREFECT_API_URL=api, **proxy).wait() == 0
+
+
+@pytest.mark.parametrize("proxy", ["foo://proxy", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_the_client_cannot_use_is_told_in_a_sentence(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as where it is not installed
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(InputError, match=r"proxy .*ALL_PROXY.* can't be used: ") as error:
+        reach_api()
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
