@@ -6,7 +6,7 @@ import time
 
 from flows._page import Page
 from flows._round import OPEN, earned, run_batch
-from flows._runs import is_away, was_stopped
+from flows._runs import is_away, was_stopped, why
 from flows._settings import logger
 from nas.experiment import Budget, fingerprint
 from nas.search.loops import Loop, drive
@@ -43,7 +43,7 @@ def advance(current: Search, budget: Budget, at_most: int, begun: float) -> int:
         if not is_away(error) or was_stopped(error):
             current.evaluator.close()  # nothing that follows may keep children running
             raise
-        logger.warning("Prefect's API is away (%s); the search goes on without it", error)
+        logger.warning("Prefect's API is away (%s); the search goes on without it", why(error))
         drive(current.loop(budget, batches=at_most - done, begun_at=begun))
         raise
     finally:

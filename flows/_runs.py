@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -62,7 +64,7 @@ def harmless(what: str) -> Iterator[None]:
     try:
         yield
     except AWAY as error:
-        logger.warning("%s failed, because Prefect's API is away or refuses (%s); going on", what, error)
+        logger.warning("%s failed, because Prefect's API is away or refuses (%s); going on", what, why(error))
 
 
 def is_away(error: BaseException) -> bool:
@@ -70,10 +72,19 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, httpx.HTTPError) or isinstance(error.__cause__, httpx.HTTPError)
 
 
+def why(error: BaseException) -> str:
+    """An error of Prefect's API in a line; those of timeouts have no text."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def was_stopped(error: BaseException | None) -> bool:
-    """Whether a signal is behind `error`: the API may go away as it arrives, and its error hide it."""
+    """Whether a signal is behind `error`: the API may go away as it arrives, and its error hide it.
+
+    A timeout of an asynchronous client is, far behind, a cancelled task; nobody stopped that.
+    """
     while error is not None:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | asyncio.CancelledError):
             return True
         error = error.__context__
     return False
@@ -136,7 +147,8 @@ def run(body: Callable[[], Any], check: Callable[[], Any] = lambda: None) -> int
     except Exception as error:
         if not is_away(error):
             raise
-        sys.stderr.write(f"Prefect's API is away ({error}); nothing is lost: the same command goes on\n")
+        logging.raiseExceptions = False  # Prefect's log worker, too, would say at exit that it is away
+        sys.stderr.write(f"Prefect's API is away ({why(error)}); nothing is lost: the same command goes on\n")
         return 75
     finally:
         _processes.pop().end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -10,11 +11,10 @@ from typing import Any
 import httpx
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
 
-from flows import server as protected
-from nas.errors import TemporaryError
+from flows import server as closed
+from nas.errors import InputError, TemporaryError
 
 PATIENCE_SECONDS = 15.0
 """How long a server that is configured may take to start again."""
@@ -29,8 +29,10 @@ def reach_api() -> str:
     """The address of the API that is configured, once it has answered, or of a temporary server.
 
     Raises:
+        InputError: the environment names a proxy that Prefect's client can't use.
         TemporaryError: it can't be reached, hangs, or is no Prefect API that lets us in.
     """
+    check_proxies()
     if configured := get_current_settings().api.url:
         _wait_for(str(configured))
         return str(configured)
@@ -39,6 +41,20 @@ def reach_api() -> str:
     except (RuntimeError, httpx.HTTPError) as error:
         reason = str(error).splitlines()[0]
         raise TemporaryError(f"Prefect's temporary server did not start: {reason}") from error
+
+
+def check_proxies() -> None:
+    """Raises InputError if the environment names a proxy that Prefect's client can't use.
+
+    The client prepares for all proxies when it is made, also where none is between it and its server.
+    """
+    try:
+        httpx.Client().close()
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        names = {name.upper() for name in os.environ if name.lower().endswith("_proxy")} - {"NO_PROXY"}
+        raise InputError(
+            f"a proxy of the environment ({', '.join(sorted(names))}) can't be used: {error}"
+        ) from error
 
 
 def _wait_for(address: str) -> None:
@@ -93,12 +109,14 @@ def start_temporary_server() -> str:
     """
     if configured := get_current_settings().api.url:
         return str(configured)
+    from prefect.server.api.server import SubprocessASGIServer  # the whole server: seconds of processor
+
     server: Any = SubprocessASGIServer()  # the one that Prefect's clients then find
     popen: Any = subprocess.Popen
 
     def start(args: Sequence[str], env: dict[str, str]) -> Any:
-        ours = [protected.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
-        settings = protected.settings(server.port)
+        ours = [closed.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
+        settings = closed.settings(server.port)
         settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = str(client.csrf_support_enabled).lower()
         return popen(ours, env={**env, **settings}, start_new_session=True)
 

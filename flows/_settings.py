@@ -24,6 +24,9 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s are too few on a busy machine
 }
 
+RUN_LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+"""Loggers by which Prefect tells that a flow or a task raised something."""
+
 logger = logging.getLogger("nas.flows")
 """Of all flows: few lines, for people."""
 
@@ -35,3 +38,13 @@ def apply() -> None:
         os.environ.setdefault(name, value)
     logger.setLevel(logging.INFO)
     speak_utf8()
+    for name in RUN_LOGGERS:
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record says more than that Prefect's API is away, which we say in a sentence."""
+    from flows._runs import is_away  # imports Prefect
+
+    error = record.exc_info[1] if record.exc_info else None
+    return error is None or not is_away(error)

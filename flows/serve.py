@@ -25,6 +25,8 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from prefect.types.entrypoint import EntrypointType
 
 from flows import _family
+from flows._runs import is_away, why
+from flows._server import check_proxies, reach_api
 from flows._settings import logger
 from flows.server import HOST, command
 from flows.ui import START_SECONDS, answers
@@ -72,11 +74,15 @@ def server(workspace: Workspace) -> Iterator[str]:
     """The address of a Prefect API that fires schedules (a temporary server doesn't).
 
     Raises:
-        TemporaryError: the server did not start.
+        InputError: the environment names a proxy that can't be used.
+        TemporaryError: the server that is configured can't be used, or ours did not start.
     """
     configured = get_current_settings().api.url
     port = get_current_settings().server.api.port
     address = str(configured or f"http://{HOST}:{port}/api")
+    check_proxies()
+    if configured:
+        reach_api()
     if configured or answers(f"{address}/health"):
         yield address
         return
@@ -110,6 +116,11 @@ def main() -> int:
         return 2 if isinstance(error, InputError) else 75
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception as error:
+        if not is_away(error):
+            raise
+        sys.stderr.write(f"Prefect's API is away ({why(error)}); the same command goes on\n")
+        return 75
     return 0
 
 

@@ -53,16 +53,26 @@ def create_app() -> ASGIApp:
     import prefect
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     chosen = get_current_settings().server
     if not chosen.ui.v2_enabled:  # Prefect would only make it second choice, and serve it all the same
         prefect.__ui_v2_static_path__ = prefect.__ui_v2_static_path__ / "left out"
-    named = chosen.api.cors_allowed_origins.split(",")
-    origins = {origin.strip() for origin in named} - {"", "*"}
+    return protected(create_app(), chosen.api.cors_allowed_origins)
+
+
+def protected(app: ASGIApp, named: str) -> ASGIApp:
+    """An application behind the checks of host and origin.
+
+    Args:
+        app: what is protected.
+        named: origins beside this machine's, separated by commas; `*` allows nobody more.
+    """
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    origins = {origin.strip().rstrip("/").lower() for origin in named.split(",")} - {"", "*"}
     hosts = [*NAMES, *(urlsplit(origin).hostname or "" for origin in origins)]
     return TrustedHostMiddleware(
-        OwnOrigin(create_app(), origins), list(dict.fromkeys(filter(None, hosts))), www_redirect=False
+        OwnOrigin(app, origins), list(dict.fromkeys(filter(None, hosts))), www_redirect=False
     )
 
 

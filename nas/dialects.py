@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+from nas.errors import cut
+from nas.experiment import read_yaml
+
+SHOWN = 100
+"""Characters of a value that a sentence shows."""
 
 
 def read_otherwise(path: Path) -> list[str]:
@@ -14,26 +18,36 @@ def read_otherwise(path: Path) -> list[str]:
 
     We read YAML 1.1 (PyYAML), where `yes` is true, `010` is 8, `1:30` is 90 and `2026-01-01` a date.
 
-    Args:
-        path: a file that we could read.
+    Raises:
+        InputError: we can't read it either.
     """
     from ruamel.yaml import YAML  # what DVC reads with; only here, because it takes a while
+    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import YAMLError
 
-    text = path.read_text(encoding="utf-8")
-    ours = yaml.safe_load(text)
+    ours = read_yaml(path, "no YAML")
     try:
-        dvcs = YAML(typ="safe").load(text)
-    except YAMLError as error:
+        dvcs = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # the library meets values such as +_ with errors of Python's own
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        why = getattr(error, "problem", None) or str(error).splitlines()[0]
+        why = cut(getattr(error, "problem", None) or str(error).splitlines()[0], 2 * SHOWN)
+        if isinstance(error, DuplicateKeyError):
+            return [f"{where}: DVC can't read this ({why}); we take the last of them: leave only one"]
         return [f"{where}: DVC can't read this ({why}); quote texts that hold a colon, as in {{a: 'b:c'}}"]
     return [
-        f"{path}: DVC reads {key} as {theirs!r}, not as {own!r}; write it in quotes, or in plain digits, "
-        "or as true or false"
+        f"{path}: DVC reads {cut(key, SHOWN)} as {_shown(theirs)}, not as {_shown(own)}; "
+        "write it in quotes, or in plain digits, or as true or false"
         for key, own, theirs in _unequal(ours, dvcs)
     ]
+
+
+def _shown(value: Any) -> str:
+    try:
+        return cut(repr(value), SHOWN)
+    except ValueError:  # Python writes no numbers of more than 4,300 digits
+        return "a very long number"
 
 
 def _unequal(ours: Any, theirs: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -56,7 +70,7 @@ def _same(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, str) and isinstance(theirs, int | float) and not isinstance(theirs, bool):
         try:
             return float(ours) == float(theirs)
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
     unknown = ours != ours and theirs != theirs  # both are NaN
     return unknown or (ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool))

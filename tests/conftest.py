@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,16 +38,30 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the tests' own Prefect API, which this process uses too; its database is its own."""
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.testing.utilities import prefect_test_harness
+    """The address of the tests' own Prefect API, which this process uses too; its database is its own.
 
+    It is the server that users start (`flows.server`), so whatever is tested works behind its checks.
+    """
     import flows  # noqa: F401 - before Prefect, which reads its environment once
+    from flows import server
+    from flows.ui import answers, free_port
+    from tests.flows.processes import ROOT, until
 
-    before = os.environ.get("PREFECT_HOME")
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    with prefect_test_harness(server_startup_timeout=120):
-        yield str(SubprocessASGIServer().api_url)
-    os.environ.pop("PREFECT_HOME")
-    if before is not None:
-        os.environ["PREFECT_HOME"] = before
+    home, port = tmp_path_factory.mktemp("prefect"), free_port(0)
+    address = f"http://127.0.0.1:{port}/api"
+    with (home / "log").open("w") as log, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(home))
+        process = subprocess.Popen(server.command(port), cwd=ROOT, stdout=log, stderr=log)
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+        from prefect.settings import PREFECT_API_URL, temporary_settings
+
+        try:
+            until(lambda: answers(f"{address}/health"), "the server answers")
+            with temporary_settings({PREFECT_API_URL: address}):
+                yield address
+                APILogWorker.drain_all()
+                EventsWorker.drain_all()
+        finally:
+            process.terminate()
+            process.wait(20)

@@ -62,6 +62,7 @@ NO_CLASS = 3
         ("recipe", "image"),
         ("recipe", "language"),
         ("reward", "accuracy"),
+        ("loop", "rounds"),
         ("reward", "perplexity"),
         ("reward", "tradeoff"),
         ("evaluator", "train"),

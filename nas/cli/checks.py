@@ -18,7 +18,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from nas.cli.searching import FREE_BYTES
-from nas.errors import NasError
+from nas.dialects import read_otherwise
+from nas.errors import InputError, NasError
 from nas.experiment import Workers
 from nas.workers.backend import honoured, keras_backend, unusable_backend
 from nas.workers.slots import Gpu, find_gpus, holder, slots
@@ -81,6 +82,7 @@ def all_findings(workspace: Workspace, workers: Workers) -> Iterator[Finding]:
     yield from (port(number, owner) for number, owner in PORTS.items())
     yield from telemetry(workspace)
     yield from folders(workspace)
+    yield from dialects(workspace)
 
 
 def versions(workspace: Workspace) -> Iterator[Finding]:
@@ -279,3 +281,17 @@ def folders(workspace: Workspace) -> Iterator[Finding]:
         "ok",
         without_password(prefect) if prefect else "a temporary server for each flow",
     )
+
+
+def dialects(workspace: Workspace) -> Iterator[Finding]:
+    """YAML files that DVC reads too: those that can't be read, and values that it takes for others."""
+    files = [*sorted(workspace.experiments.glob("*.yaml")), workspace.root / "params.yaml"]
+    for path in filter(Path.is_file, files):
+        name = str(path.relative_to(workspace.root))
+        try:
+            told = read_otherwise(path)
+        except InputError as error:
+            yield Finding("workspace", name, "broken", "can't be read", str(error))
+            continue
+        if told:
+            yield Finding("workspace", name, "note", "DVC reads it otherwise", "\n".join(told))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from nas.cli.checks import Finding, all_findings
 from nas.cli.common import AsJson, MaybeName, examples, load_experiment, print_json, screen
+from nas.errors import printable
 from nas.experiment import Workers
 from nas.workspace import Workspace
 
@@ -22,7 +23,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(experiment: MaybeName = "", as_json: AsJson = False) -> None:
-    """Checks versions, backend, GPUs, slots and who holds them, disk, memory, ports, telemetry, workspace.
+    """Checks versions, backend, GPUs, slots and who holds them, disk, memory, ports, telemetry, workspace,
+    and what DVC would read otherwise in experiments/*.yaml and params.yaml.
 
     With EXPERIMENT, the slots are those that its limits give. Exit code 1 if something is broken.
 
@@ -51,9 +53,9 @@ def _show(findings: list[Finding]) -> None:
         advice = f"\n→ {finding.advice}" if finding.advice else ""
         table.add_row(
             f"[bold]{finding.room}[/]" if finding.room != room else "",
-            escape(finding.what),
+            escape(printable(finding.what)),
             MARKS[finding.state],
-            escape(finding.found + advice),
+            escape("\n".join(map(printable, (finding.found + advice).splitlines()))),
         )
         room = finding.room
     screen().print(table)

@@ -13,7 +13,6 @@ experiment that is gone, and finals that a larger budget or another seed replace
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any, Self
 
 from nas.errors import InputError, NasError
 from nas.experiment import fingerprint
+from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -148,10 +148,10 @@ def read_evaluation(path: Path, workspace: Workspace) -> dict[str, Any] | None:
     """
     if not path.is_file():
         return None
+    found = read_json(path)
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         digest = found.get("tested", {}).get("data_digest")
-    except (ValueError, AttributeError) as error:
+    except AttributeError as error:
         raise InputError(
             f"{path} can't be read ({error}): bring it back with `dvc checkout` or from git"
         ) from error
@@ -177,7 +177,7 @@ def _of_record(path: Path, digest: str) -> dict[str, int]:
 
 
 def _of_evaluation(path: Path, digest: str) -> dict[str, int]:
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = read_json(path)
     tested = found.get("tested", {})
     if tested.get("data_digest") != digest:
         return {}
@@ -196,7 +196,7 @@ def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
     if not evaluation.is_file():
         return Touches()
     try:
-        found = json.loads(evaluation.read_text(encoding="utf-8"))
+        found = read_json(evaluation)
         then, test = found.get("tested", {}), found["test"]
         if then == now:
             shared = {key: test[key] for key in SHARED}
@@ -210,7 +210,7 @@ def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
             return Touches(int(test["touches"]), carried=test.get("carried", 0))
         if now["winner"] == then.get("winner"):
             return Touches(int(test["touches"]), carried=int(test["touches"]))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (InputError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{evaluation} can't be read ({type(error).__name__}: {error}), and it tells how often the test "
             "data was touched: bring it back with `dvc checkout` or from git before testing"

@@ -262,9 +262,9 @@ def sentence(error: Exception) -> str:
     """The first line of an error without passwords, of a length that fits a warning."""
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else type(error).__name__
-    request, failed, _ = text.partition(" failed with exception ")
-    if failed:  # urllib3 nests three errors in one line; the innermost says what happened
-        text = f"{request} failed: {_origin(error)}"
+    if nested := re.match(r"(.*?) failed with (?:timeout )?exception ", text):
+        # urllib3 nests three errors in one line; the innermost says what happened
+        text = f"{nested[1]} failed: {str(_origin(error)) or 'no answer'}"
     return limits.clipped(without_password(text), 240)
 
 

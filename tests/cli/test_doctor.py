@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,25 @@ def test_telemetry_that_is_on_is_noted(
     config.parent.mkdir()
     config.write_text("[core]\n    analytics = false\n")
     assert findings(nas)["telemetry", "DVC"]["state"] == "ok"
+
+
+def test_what_dvc_reads_otherwise_is_a_note_and_what_nobody_can_read_is_broken(
+    nas: Nas, write: Write, workspace: Workspace
+) -> None:
+    write()
+    (workspace.root / "params.yaml").write_text("prepare: {again: yes}\n")
+    (workspace.experiments / "bomb.yaml").write_text(
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
+        + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefghi"))
+    )
+    (workspace.experiments / "flow.yaml").write_text("final: {top: 5, baseline: resnet:4x1x1}\n")
+    (workspace.experiments / "red.yaml").write_bytes(b"about: \xff\n")
+    found = findings(nas)
+    assert ("workspace", "experiments/tiny.yaml") not in found
+    assert found["workspace", "params.yaml"]["state"] == "note"
+    assert "DVC reads prepare.again as 'yes', not as True" in found["workspace", "params.yaml"]["advice"]
+    assert "DVC can't read this" in found["workspace", "experiments/flow.yaml"]["advice"]
+    for name, why in (("bomb", "stands for more than"), ("red", "is not YAML")):
+        one = found["workspace", f"experiments/{name}.yaml"]
+        assert one["state"] == "broken"
+        assert why in one["advice"]

@@ -112,7 +112,7 @@ def test_an_unknown_architecture_is_not_trained(
     changed(
         searched,
         "UPDATE children SET result = NULL, status = NULL, reward = NULL WHERE number = 3",
-        "UPDATE rounds SET updated_at = NULL, statistics = NULL WHERE number = 1",
+        "UPDATE batches SET updated_at = NULL, statistics = NULL WHERE number = 1",
     )
     ended = nas("search", "tiny", "--no-track")
     assert (ended.code, imported()) == (1, False)

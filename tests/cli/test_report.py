@@ -99,5 +99,5 @@ def test_page_and_drawings_go_to_mlflow(nas: Nas, write: Write, workspace: Works
     with Record.read(file) as record:
         noted = record.projected(f"mlflow:{to.uri}")
     found = {one.path for one in to.client.list_artifacts(noted["parent"], "report")}
-    assert found == {"report/index.html", "report/pictures"}
+    assert found == {"report/index.html", "report/drawing.svg", "report/pictures"}
     assert {one.path for one in to.client.list_artifacts(noted["child 0"])} == {"drawing.svg"}

@@ -51,6 +51,9 @@ class FakeTracker:
         self.calls.append(("follow", search.experiment.name))
         yield
 
+    def page(self, experiment: Experiment) -> str:
+        return ""
+
     def register_winner(self, folder: Path, experiment: Experiment, data: Any, measured: Any) -> str:
         self.calls.append(("register", (folder.name, experiment.name, data.name, measured)))
         return "models:/nasflow-tiny/1"

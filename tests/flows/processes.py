@@ -95,6 +95,15 @@ class Flow:
                     found.append(process)
         return found
 
+    def servers(self) -> list[psutil.Process]:
+        """The temporary servers of Prefect among them."""
+        found = []
+        for process in self.family():
+            with suppress(psutil.Error):
+                if "uvicorn" in process.cmdline():
+                    found.append(process)
+        return found
+
     @classmethod
     def kill_all(cls) -> None:
         for flow in cls.started:

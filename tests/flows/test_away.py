@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,10 +15,12 @@ from typing import Any
 import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.asyncutils import run_coro_as_sync
 
 from flows import _server
+from flows._runs import is_away, was_stopped
 from flows._server import reach_api
-from nas.errors import TemporaryError
+from nas.errors import InputError, TemporaryError
 from nas.experiment import load
 from nas.loopback import bypass_proxies
 from nas.search.opening import read_record
@@ -165,6 +168,22 @@ def test_a_server_that_hangs_for_good_ends_with_code_75_when_the_search_is_done(
     assert flow.wait() == 75, flow.output()
     assert statuses(home) == ["ok"] * 8
     assert "Prefect's API is away" in flow.output()
+    assert "()" not in flow.output()  # a timeout has no text of its own
+    assert "Traceback" not in flow.output()
+    assert "Error logging" not in flow.output()
+
+
+def test_a_timeout_of_an_asynchronous_client_is_not_taken_for_a_signal() -> None:
+    async def ask(port: int) -> None:
+        async with httpx.AsyncClient(timeout=0.2) as client:
+            await client.get(f"http://127.0.0.1:{port}")
+
+    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ReadTimeout) as error:
+        run_coro_as_sync(ask(deaf.getsockname()[1]))
+    assert is_away(error.value)
+    assert not was_stopped(error.value)
+    error.value.__context__ = KeyboardInterrupt()
+    assert was_stopped(error.value)
 
 
 def test_a_proxy_is_never_asked_for_this_machine(
@@ -172,6 +191,17 @@ def test_a_proxy_is_never_asked_for_this_machine(
 ) -> None:
     proxy = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
     assert start("search", "tiny", PREFECT_API_URL=api, **proxy).wait() == 0
+
+
+@pytest.mark.parametrize("proxy", ["foo://proxy", "socks5://127.0.0.1:9"])
+def test_a_proxy_that_the_client_cannot_use_is_told_in_a_sentence(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as where it is not installed
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(InputError, match=r"proxy .*ALL_PROXY.* can't be used: ") as error:
+        reach_api()
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])

@@ -173,7 +173,7 @@ def test_the_search_goes_on_when_the_api_goes_away(
     def away(*_: object) -> None:
         raise httpx.ConnectError("connection refused")
 
-    monkeypatch.setattr("flows._advance.run_round", away)
+    monkeypatch.setattr("flows._advance.run_batch", away)
     with caplog.at_level(logging.WARNING), pytest.raises(httpx.ConnectError):
         search("tiny", children=100, rounds_of_this_run=2)
     assert record(home).count("finished") == 8

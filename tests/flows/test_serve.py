@@ -9,20 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.serve import deployments, schedule
+from flows import _server
+from flows.serve import deployments, main, schedule
 from nas.errors import InputError
 from nas.experiment import load
 from nas.search.opening import read_record
 from nas.workspace import Workspace
 from tests.flows.processes import ROOT, Flow, until
+from tests.servers import answering
 
 
 def free_port() -> int:
@@ -57,12 +59,6 @@ def completed(address: str, deployment: str) -> int:
         return len(client.read_flow_runs(deployment_filter=named, flow_run_filter=done))
 
 
-def final_state(client: SyncPrefectClient, run: UUID) -> str:
-    """The name of a flow run's state once it is final."""
-    state = client.read_flow_run(run).state
-    return str(state.name) if state is not None and state.is_final() else ""
-
-
 def test_a_real_server_fires_the_schedule_on_loopback_and_everything_ends_together(
     home: Path, start: type[Flow], tmp_path: Path
 ) -> None:
@@ -84,7 +80,8 @@ def test_a_real_server_fires_the_schedule_on_loopback_and_everything_ends_togeth
     until(lambda: not serving.family(), "the server and all flow runs end", 10)
 
 
-def test_a_worker_runs_the_deployments_wherever_the_workspace_lies(
+@pytest.mark.long
+def test_a_worker_runs_what_the_closed_servers_schedule_fires_wherever_the_workspace_lies(
     home: Path, start: type[Flow], api: str, client: SyncPrefectClient
 ) -> None:
     described(home)
@@ -113,14 +110,13 @@ def test_a_worker_runs_the_deployments_wherever_the_workspace_lies(
         start_new_session=True,
     )
     try:
-        run = client.create_flow_run_from_deployment(deployment.id)
-        ended = until(lambda: final_state(client, run.id), "the worker's flow run ends")
+        until(lambda: begun(home) and completed(api, "nightly"), "a scheduled run of the worker completes")
     finally:
         os.killpg(worker.pid, signal.SIGTERM)
         worker.wait(40)
         log.close()
-    assert ended == "Completed", (home / "worker.log").read_text()
-    assert finished(home) == 4
+        client.delete_deployment(deployment.id)
+    assert finished(home) >= 4
 
 
 def test_the_projects_schedules_are_a_nightly_search_and_a_weekly_pipeline() -> None:
@@ -135,6 +131,35 @@ def test_the_same_schedules_are_for_one_pool_and_hold_no_path_of_a_machine() -> 
     assert {one["work_pool"]["name"] for one in tree["deployments"]} == {"nas"}
     step = tree["pull"][0]["prefect.deployments.steps.set_working_directory"]
     assert step == {"directory": "{{ $NAS_HOME }}"}
+
+
+def test_a_configured_server_that_hangs_is_told_in_a_sentence_with_code_75(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described(home)
+    monkeypatch.setattr(_server, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(_server, "ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}/api"
+        with temporary_settings({PREFECT_API_URL: address}):
+            assert main() == 75
+    told = capsys.readouterr().err
+    assert "did not answer within 0.3 s" in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_server_that_goes_away_while_its_schedules_are_served_is_told_in_a_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise httpx.ReadTimeout("")
+
+    described(home)
+    monkeypatch.setattr("flows.serve.serve", away)
+    monkeypatch.setenv("PREFECT_API_URL", "")  # is set for the flow runs, and only here
+    with answering(200, '"3.8.8"') as address, temporary_settings({PREFECT_API_URL: address}):
+        assert main() == 75
+    assert capsys.readouterr().err == "Prefect's API is away (ReadTimeout); the same command goes on\n"
 
 
 def test_wrong_schedules_are_told_in_a_sentence(home: Path) -> None:

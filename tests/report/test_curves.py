@@ -92,7 +92,7 @@ def test_statistics_stand_at_the_number_of_children_so_far() -> None:
         Batch(1, 0, 1, 1.0, 2.0, {"entropy": 1.5, "bad": float("nan")}),
         Batch(2, 0, 2, 2.0, None, None),
     )
-    found = curves.statistics_of(replace(searched([0.5] * 9), rounds=rounds))
+    found = curves.statistics_of(replace(searched([0.5] * 9), batches=rounds))
     assert set(found) == {"entropy", "reward/mean"}
     assert found["entropy"] == curves.Curve((4, 8), (2.0, 1.5))
 

@@ -12,8 +12,8 @@ import yaml
 from nas.errors import InputError
 from nas.evaluation import Status
 from nas.experiment import Experiment, load
+from nas.search.loops import room
 from nas.search.opening import open_search, read_record
-from nas.search.search import room
 from nas.tables.evaluator import reported
 from nas.workspace import Workspace
 from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, write_table
@@ -83,7 +83,7 @@ def test_a_larger_budget_goes_on_and_another_column_is_another_search(tmp_path: 
     with open_search(loaded, Workspace(tmp_path)) as search:
         before = search.record.count()
         assert before > 0
-        assert room(search.record, loaded.budget, 0.0) > 0
+        assert room(search.record, loaded.budget) > 0
         search.advance(loaded.budget)
         assert search.record.count() > before
     other = experiment(tmp_path, evaluator={**EVALUATOR, "reward": "test"})

@@ -89,6 +89,17 @@ def test_passwords_are_neither_kept_nor_told() -> None:
     assert "secret" not in sentence(ValueError("no way to http://ada:secret@host/ today\nsecond line"))
 
 
+@pytest.mark.parametrize("kind", ["", "timeout "])
+def test_the_innermost_of_nested_errors_is_told(kind: str) -> None:
+    error = ValueError(
+        f"API request to http://host/x failed with {kind}exception Pool(host='h', port=1): Max …"
+    )
+    error.__context__ = TimeoutError("timed out")
+    assert sentence(error) == "API request to http://host/x failed: timed out"
+    error.__context__ = TimeoutError()
+    assert sentence(error) == "API request to http://host/x failed: no answer"
+
+
 def test_a_server_that_is_away_is_told_in_one_sentence(workspace: Workspace) -> None:
     with (
         pytest.raises(TemporaryError, match=r"^not now: .*127\.0\.0\.1.*refused") as told,
