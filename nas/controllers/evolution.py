@@ -88,8 +88,8 @@ class Evolution(Controller):
             ]
             finite = all(math.isfinite(reward) for _, _, reward in members)
             for depth, tokens, _ in members:
-                self.space.steps(depth).split(tokens)
-        except (KeyError, TypeError, ValueError) as error:
+                self.space.check_tokens(tokens, depth)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"this is no state of an Evolution: {error!r}") from error
         if not finite or len(members) > self._size:
             raise InputError(f"this is no state of an Evolution with a population of {self._size}")

@@ -150,8 +150,8 @@ class Predictor(Controller):
                 int(state["kernel"][2]),
             )
             for depth, tokens in [(d, t) for d, t, _ in told] + list(waiting.values()):
-                self.space.steps(depth).split(tokens)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+                self.space.check_tokens(tokens, depth)
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"this is no state of a Predictor: {error!r}") from error
         super().restore(state)
         self._told, self._waiting, self._kernel, self._process = told, waiting, kernel, None

@@ -101,3 +101,13 @@ def test_options_and_states_that_do_not_fit_are_refused():
     with pytest.raises(InputError):
         foreign.restore(large.state())
     assert small.state() == before
+
+
+@pytest.mark.parametrize("depth", [10**30, -1, 0, float("inf")])
+@pytest.mark.parametrize("name", ["evolution", "predictor"])
+def test_a_damaged_state_with_an_absurd_depth_is_refused_at_once(name: str, depth: float):
+    controller = make("controller", {"name": name}, space=make("space", {"name": "conv", "depth": 2}))
+    state = controller.state()
+    key = "members" if name == "evolution" else "told"
+    with pytest.raises(InputError):
+        controller.restore({**state, key: [[depth, [0, 0, 0], 1.0]]})
