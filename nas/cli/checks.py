@@ -20,7 +20,7 @@ from packaging.version import Version
 from nas.cli.searching import FREE_BYTES
 from nas.dialects import read_otherwise
 from nas.errors import InputError, NasError
-from nas.experiment import Workers
+from nas.experiment import Workers, read_yaml
 from nas.workers.backend import honoured, keras_backend, unusable_backend
 from nas.workers.slots import Gpu, find_gpus, holder, slots
 from nas.workspace import Workspace
@@ -254,6 +254,24 @@ def telemetry(workspace: Workspace) -> Iterator[Finding]:
     )
 
 
+def _without_raw(params: Path) -> Iterator[Finding]:
+    """The data sets of the pipeline that don't say where their raw data lie, which dvc.yaml asks for."""
+    try:
+        named = read_yaml(params, "no params.yaml").get("datasets") if params.is_file() else None
+    except InputError as error:
+        yield Finding("workspace", "params.yaml", "broken", str(error))
+        return
+    for name, data in named.items() if isinstance(named, dict) else ():
+        if not isinstance(data, dict) or not data.get("raw"):
+            yield Finding(
+                "workspace",
+                "params.yaml",
+                "broken",
+                f"datasets.{name} has no `raw`, so DVC ends with \"Could not find 'item.raw'\"",
+                "add the file or folder of its raw data, as in `raw: data/raw/my-images`",
+            )
+
+
 def folders(workspace: Workspace) -> Iterator[Finding]:
     """The workspace and what it holds."""
     from nas.tracking.connection import without_password
@@ -272,6 +290,7 @@ def folders(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(
             "workspace", "writing", "broken", "not allowed", "choose a folder of your own by NAS_HOME"
         )
+    yield from _without_raw(workspace.root / "params.yaml")
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     yield Finding("workspace", "MLflow", "ok", without_password(uri) if uri else "the workspace's own store")
     prefect = os.environ.get("PREFECT_API_URL")

@@ -135,7 +135,7 @@ def track(experiment: Name) -> None:
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
-    from nas.final.touches import is_of_winner, read_evaluation
+    from nas.final.touches import checked_final, is_of_winner, read_evaluation
     from nas.tracking import Tracker
 
     workspace = Workspace.here()
@@ -149,7 +149,7 @@ def track(experiment: Name) -> None:
     evaluation = workspace.reports(loaded.name) / "evaluation" / "evaluation.json"
     if (result := read_evaluation(evaluation, workspace)) is not None:
         path = workspace.models(loaded.name) / "final.json"
-        if path.is_file() and not is_of_winner(result, read_json(path)):
+        if path.is_file() and not is_of_winner(result, checked_final(path)):
             typer.echo(f"winner: another one was chosen since the test; nas evaluate {loaded.name} tests it")
             return
         typer.echo(f"winner: {_register(loaded, workspace, result)}")

@@ -14,7 +14,7 @@ from nas.cli.running import tested_lines
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.final.touches import read_evaluation
+from nas.final.touches import checked_final, is_of_winner, read_evaluation
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -77,6 +77,13 @@ def _mean_reward(records: list[Record]) -> float | None:
     return sum(means) / len(means) if means else None
 
 
+def _is_of_present_winner(
+    experiment: Experiment, workspace: Workspace, evaluation: dict[str, Any] | None
+) -> bool:
+    path = workspace.models(experiment.name) / "final.json"
+    return evaluation is None or not path.is_file() or is_of_winner(evaluation, checked_final(path))
+
+
 def _show(
     experiment: Experiment,
     workspace: Workspace,
@@ -110,6 +117,8 @@ def _show(
             raise InputError(
                 f"{path} is not what `nas evaluate` writes ({type(error).__name__}: {error})"
             ) from error
+        if not _is_of_present_winner(experiment, workspace, evaluation):
+            typer.echo(f"another winner was chosen since this test; nas evaluate {experiment.name} tests it:")
         for line in lines:
             typer.echo(line)
     page = workspace.reports(experiment.name) / "page" / "index.html"

@@ -87,7 +87,7 @@ class Evolution(Controller):
                 (int(depth), tuple(tokens), float(reward)) for depth, tokens, reward in state["members"]
             ]
             for depth, tokens, _ in members:
-                self.space.steps(depth).split(tokens)
+                self.space.check_tokens(tokens, depth)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         if not all(math.isfinite(reward) for _, _, reward in members):

@@ -170,7 +170,7 @@ class Predictor(Controller):
         try:
             told = [(int(depth), tuple(tokens), float(reward)) for depth, tokens, reward in state["told"]]
             for depth, tokens, _ in told:
-                self.space.steps(depth).split(tokens)
+                self.space.check_tokens(tokens, depth)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         if not all(math.isfinite(reward) for _, _, reward in told):
@@ -193,7 +193,7 @@ class Predictor(Controller):
                 int(state["kernel"][2]),
             )
             for depth, tokens in waiting:
-                self.space.steps(depth).split(tokens)
+                self.space.check_tokens(tokens, depth)
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise self._unfit(error) from error
         super().restore_sampler(state)

@@ -370,7 +370,7 @@ def _channels_first(shape: tuple[int, ...]) -> bool:
 
 
 def _npz_labels(file: Path, key: str, values: np.ndarray, count: int) -> labelling.Values:
-    if values.dtype.kind not in "biuU" or values.shape not in ((count,), (count, 1)):
+    if values.dtype.kind not in "biuSU" or values.shape not in ((count,), (count, 1)):
         columns = values.ndim == 2 and len(values) == count and values.shape[1] > 1
         advice = f": of one column for each class take {key}.argmax(axis=1)" if columns else ""
         raise DataError(
@@ -378,6 +378,11 @@ def _npz_labels(file: Path, key: str, values: np.ndarray, count: int) -> labelli
             f"Received: {values.dtype} {values.shape}{advice}"
         )
     flat = values.reshape(count)
+    if values.dtype.kind == "S":
+        try:
+            return [value.decode() for value in flat.tolist()]
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file}: {key} holds bytes that are not UTF-8 ({error})") from error
     return [str(value) for value in flat] if values.dtype.kind == "U" else flat.astype(np.int64)
 
 

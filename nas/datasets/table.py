@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nas.datasets.limits import check_expansion, limit_of
 from nas.datasets.prepared.arrays import create
 from nas.datasets.prepared.table import DTYPES, Options, array_file, digest_of_table
 from nas.datasets.source import Places, Progress, Raw, Source, check_text
@@ -20,6 +23,10 @@ FOLDER_VARIABLE = "NAS_TABLES"
 """Names the folder where tables lie that several workspaces use."""
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
+
+_CHUNK = 2**20
+_CELL = 8
+"""Bytes of a number in memory: the least that a row takes, however well its file repeats it."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +149,7 @@ def _read(file: Path, decisions: Sequence[str]) -> tuple[Any, dict[str, list[str
             f"it there, or name the folder that holds it by the variable {FOLDER_VARIABLE}"
         )
     try:
+        _check_size(file)
         if file.suffix == ".parquet":
             table, texts = pd.read_parquet(file), _parquet_texts
         else:
@@ -153,8 +161,24 @@ def _read(file: Path, decisions: Sequence[str]) -> tuple[Any, dict[str, list[str
             if column not in known:
                 raise DataError(f"{file} has no column '{column}': {nearest(column, known)}")
         return table, texts(file, decisions)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{file} can't be read as a table: {error}") from error
+
+
+def _check_size(file: Path) -> None:
+    """Raises DataError if the file expands beyond its limit; nothing of it is kept for that."""
+    if file.suffix == ".gz":
+        limit, size = limit_of(file), 0
+        with gzip.open(file) as expanded:
+            while size <= limit and (some := expanded.read(_CHUNK)):
+                size += len(some)
+        check_expansion(file, size)
+    elif file.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        metadata = pq.read_metadata(file)
+        groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+        check_expansion(file, max(sum(group.total_byte_size for group in groups), _CELL * metadata.num_rows))
 
 
 def _csv_texts(file: Path, columns: Sequence[str]) -> dict[str, list[str]]:

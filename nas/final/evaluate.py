@@ -17,6 +17,7 @@ from nas.final.finalize import sha256
 from nas.final.touches import (
     SHARED,
     Touches,
+    checked_final,
     keep,
     keep_others,
     known,
@@ -24,7 +25,7 @@ from nas.final.touches import (
     summed,
     tested,
 )
-from nas.search.folders import read_json, replaced, write_json
+from nas.search.folders import replaced, write_json
 from nas.search.record import Record
 from nas.workers.backend import check_backend
 from nas.workspace import Workspace
@@ -112,7 +113,7 @@ def read_final(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
             f"'{experiment.name}' has no winner yet: `nas finalize {experiment.name}` chooses one "
             "(or `dvc pull` brings it)"
         )
-    return read_json(path)
+    return checked_final(path)
 
 
 def rank_correlation(finalists: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

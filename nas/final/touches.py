@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from nas.errors import InputError, NasError
+from nas.evaluation import harmless
 from nas.experiment import fingerprint
 from nas.search.folders import read_json
 from nas.search.record import Record
@@ -51,6 +52,33 @@ class Touches:
         """What two witnesses know together; they count the same touches, so the counts don't add up."""
         more, less = (other, self) if other.count > self.count else (self, other)
         return Touches(more.count, more.measured or less.measured, more.carried)
+
+
+def checked_final(path: Path) -> dict[str, Any]:
+    """What `final.json` holds.
+
+    Raises:
+        InputError: it can't be read, or isn't what `nas finalize` writes.
+    """
+    final = read_json(path)
+    try:
+        tested(final)
+        kept = [final["winner"]] if final["baseline"] is None else [final["winner"], final["baseline"]]
+        for one in [*final["finalists"], *kept]:
+            _ = {key: one[key] for key in ("number", "role", "architecture", "status", "score", "reward")}
+            if one["search"] is not None:
+                _ = {key: one["search"][key] for key in ("child", "reward", "proxy_score")}
+        for one in kept:
+            path.with_name(one["model"])
+            if not isinstance(one["score"], int | float):
+                raise TypeError(f"the score is {one['score']!r:.60}")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = harmless(f"{type(error).__name__}: {error}")
+        raise InputError(
+            f"{path} is not what `nas finalize` writes ({why}): `nas finalize` or "
+            "`dvc checkout` makes it again"
+        ) from error
+    return final
 
 
 def tested(final: Mapping[str, Any]) -> dict[str, Any]:

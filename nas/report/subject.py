@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
-from nas.final.touches import is_of_winner, read_evaluation
-from nas.search.folders import read_json
+from nas.final.touches import checked_final, is_of_winner, read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
@@ -140,7 +138,7 @@ def gather(
 
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
-    final = _json(models / "final.json")
+    final = checked_final(path) if (path := models / "final.json").is_file() else None
     evaluation = read_evaluation(reports / "evaluation" / "evaluation.json", workspace) if final else None
     earlier = None
     if evaluation is not None and final is not None and not is_of_winner(evaluation, final):
@@ -186,7 +184,3 @@ def _sizes(
         return None
     shape, outputs = experiment.built_recipe().shapes(first, datasets.load(folder))
     return shape, outputs
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.is_file() else None

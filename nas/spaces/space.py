@@ -65,6 +65,10 @@ class DepthSchedule:
         return cls(**fields)
 
 
+DEEPEST = 100_000
+"""Depth beyond which nothing is searched; a damaged record may name any."""
+
+
 class Space(ABC):
     """A search space: a list of steps for each depth, and the way from tokens to architectures.
 
@@ -94,6 +98,12 @@ class Space(ABC):
         Raises:
             InputError: the architecture is not in this space; the message says which part.
         """
+
+    def check_tokens(self, tokens: Sequence[int], depth: int) -> None:
+        """Raises InputError if tokens of a record don't fit the steps of their depth."""
+        if not 1 <= depth <= DEEPEST:
+            raise InputError(f"a depth must be between 1 and {DEEPEST:,}. Received: {depth}")
+        self.steps(depth).split(tokens)
 
     def overrides(self, tokens: Sequence[int], depth: int) -> dict[str, Any]:
         """Decisions about training that the tokens hold, by name of the recipe's field."""

@@ -293,6 +293,9 @@ class ChildPool(Evaluator):
             if memory and error.exit_code == OUT_OF_MEMORY_EXIT:
                 status = Status.OUT_OF_MEMORY
                 message = f"stopped at the memory limit of {memory:g} GiB"
+        if task["log"] and Path(task["log"]).is_file():
+            log = os.path.relpath(task["log"], self._workspace.root)
+            message = f"{harmless(message, LONGEST_MESSAGE - len(log) - 20)}; its output: {log}"
         return ChildResult(status, seed=job.seed, device=slot.name, message=message)
 
     def _task(self, slot: Slot, job: Job) -> dict[str, Any]:

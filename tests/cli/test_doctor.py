@@ -184,3 +184,13 @@ def test_what_dvc_reads_otherwise_is_a_note_and_what_nobody_can_read_is_broken(
         one = found["workspace", f"experiments/{name}.yaml"]
         assert one["state"] == "broken"
         assert why in one["advice"]
+
+
+def test_data_sets_of_the_pipeline_without_their_raw_data_are_named(nas: Nas, workspace: Workspace) -> None:
+    params = workspace.root / "params.yaml"
+    params.write_text("datasets: {mine: {experiment: mine}, whole: {experiment: b, raw: data/raw/b}}\n")
+    told = [f for f in checks.folders(workspace) if f.what == "params.yaml"]
+    assert [f.state for f in told] == ["broken"]
+    assert "datasets.mine has no `raw`" in told[0].found
+    params.write_text("datasets: [\n")
+    assert [f.state for f in checks.folders(workspace) if f.what == "params.yaml"] == ["broken"]

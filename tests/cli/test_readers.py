@@ -227,6 +227,27 @@ def test_summary_sets_the_search_beside_another_and_shows_the_test(
     told = json.loads(nas("summary", "tiny", "--json").out)
     assert [(s["experiment"], s["children"]) for s in told["searches"]] == [("tiny", 5), ("other", 2)]
     assert told["evaluation"] == evaluation
+    assert "another winner" not in text
+    then = {"final": "f/1", "winner": "b", "baseline": None, "data_digest": "d"}
+    path.write_text(json.dumps({**evaluation, "tested": then}))
+    final = {
+        "fingerprint": "f",
+        "data_digest": "d",
+        "baseline": None,
+        "finalists": [],
+        "winner": {
+            **{"number": 2, "sha256": "a", "model": "model.keras", "role": "candidate", "status": "ok"},
+            **{"architecture": NETS[0], "score": 0.9, "reward": 0.9, "search": None},
+        },
+    }
+    models = workspace.models("tiny")
+    models.mkdir(parents=True)
+    (models / "final.json").write_text(json.dumps(final))
+    assert (
+        "another winner was chosen since this test; nas evaluate tiny tests it" in nas("summary", "tiny").out
+    )
+    (models / "final.json").write_text(json.dumps({**final, "winner": []}))
+    assert "final.json is not what `nas finalize` writes" in nas("summary", "tiny").err
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,16 @@ def test_options_and_states_that_do_not_fit_are_refused():
     assert small.state() == before
 
 
+@pytest.mark.parametrize("depth", [10**30, -1, 0, float("inf")])
+@pytest.mark.parametrize("name", ["evolution", "predictor"])
+def test_a_damaged_state_with_an_absurd_depth_is_refused_at_once(name: str, depth: float):
+    controller = make("controller", {"name": name}, space=make("space", {"name": "conv", "depth": 2}))
+    state = controller.state()
+    key = "members" if name == "evolution" else "told"
+    with pytest.raises(InputError):
+        controller.restore({**state, "policy": {**state["policy"], key: [[depth, [0, 0, 0], 1.0]]}})
+
+
 # --- mutations --------------------------------------------------------------------------------------
 
 CELL = StepList(tuple(Choice(f"edge{edge}", "operation", (0, 1, 2, 3, 4)) for edge in range(6)))

@@ -904,3 +904,15 @@ def test_real_photos_in_a_users_parquet_are_prepared(workspace: Workspace, share
     # The published statistics of CIFAR-10 are 125.3, 123.0, 113.9 and 63.0, 62.1, 66.7.
     assert prepared.mean == pytest.approx([125.3, 123.0, 113.9], abs=4)
     assert prepared.std == pytest.approx([63.0, 62.1, 66.7], abs=3)
+
+
+def test_labels_of_bytes_are_texts(workspace: Workspace) -> None:
+    images = np.arange(20 * 16, dtype=np.uint16).reshape(20, 4, 4).astype(np.uint8)
+    prepared = npz(workspace, images=images, labels=np.array(["é".encode(), b"cat"] * 10))
+    assert set(every_image(prepared).values()) == {"cat", "é"}
+
+
+def test_labels_of_bytes_that_are_no_text_are_refused(workspace: Workspace) -> None:
+    images = np.zeros((20, 4, 4), np.uint8)
+    with pytest.raises(DataError, match="not UTF-8"):
+        npz(workspace, images=images, labels=np.array([b"\xff", b"cat"] * 10))

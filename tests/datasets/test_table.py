@@ -185,3 +185,21 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path):
 def test_decisions_must_name_different_options(tmp_path: Path, decisions):
     with pytest.raises(InputError, match="decisions"):
         prepare(data(decisions=decisions), Workspace(tmp_path))
+
+
+def test_a_table_expands_at_most_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_table(tmp_path / "t.csv.gz")
+    monkeypatch.setenv("NAS_READ_LIMIT_GB", "0.000001")
+    with pytest.raises(DataError, match="NAS_READ_LIMIT_GB"):
+        prepare(data(file="t.csv.gz"), Workspace(tmp_path))
+    write_table(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="NAS_READ_LIMIT_GB"):
+        prepare(data(file="t.parquet"), Workspace(tmp_path))
+
+
+def test_a_damaged_gzip_file_is_refused_in_a_sentence(tmp_path: Path):
+    write_table(tmp_path / "t.csv.gz")
+    whole = (tmp_path / "t.csv.gz").read_bytes()
+    (tmp_path / "t.csv.gz").write_bytes(whole[:20] + bytes(50) + whole[70:])
+    with pytest.raises(DataError, match="can't be read as a table"):
+        prepare(data(file="t.csv.gz"), Workspace(tmp_path))

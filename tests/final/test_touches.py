@@ -10,7 +10,7 @@ import pytest
 
 from nas.errors import InputError
 from nas.experiment import fingerprint
-from nas.final.touches import Touches, keep, of_all_experiments, read_evaluation, summed
+from nas.final.touches import Touches, checked_final, keep, of_all_experiments, read_evaluation, summed
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -111,3 +111,20 @@ def test_a_reader_is_told_of_touches_that_came_later(tmp_path: Path) -> None:
         path.write_text(content)
         with pytest.raises(InputError, match=r"evaluation.json (is damaged|can't be read)|must hold"):
             read_evaluation(path, workspace)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"winner": None},
+        {"winner": "x", "baseline": None, "finalists": []},
+        {"winner": {"number": 0, "sha256": "a"}, "baseline": 3, "finalists": 5},
+        {"fingerprint": "f", "data_digest": "d", "winner": {"number": 0}, "baseline": None, "finalists": []},
+    ],
+)
+def test_a_final_json_of_another_shape_is_named(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "final.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"final\.json is not what `nas finalize` writes"):
+        checked_final(path)

@@ -114,6 +114,7 @@ def test_a_failed_child_is_a_result_with_its_status(
     assert result.seed == 9
     assert result.device.startswith("cpu-")
     assert (tmp_path / "logs" / "child-000005.log").exists()
+    assert result.message.endswith("logs/child-000005.log")
 
 
 def test_a_child_that_dies_harms_neither_its_neighbour_nor_the_queue(tmp_path: Path) -> None:
