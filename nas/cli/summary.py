@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from nas.cli.common import AsJson, Name, examples, print_json, screen
+from nas.cli.evaluate import tested_lines
 from nas.cli.records import readable_experiment, record_of
-from nas.cli.running import tested_lines
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
