@@ -110,9 +110,9 @@ def test_a_loss_whatever_its_size_has_a_perplexity_that_json_can_hold() -> None:
     assert math.isfinite(language.perplexity(5000.0))
 
 
-def test_a_hopeless_child_is_stopped(language_run: MakeRun) -> None:
-    run = language_run(epochs=4, stop_hopeless=True, grace_epochs=1)
-    run.elders = (1.5, 1.4, 1.3)
+def test_a_child_above_the_median_is_stopped(language_run: MakeRun) -> None:
+    run = language_run(epochs=4, median_stopping=True, grace_epochs=1)
+    run.median_curve = (1.5, 1.4, 1.3)
     language.train(run)
     assert run.stopped_early
     assert len(run.history) == 1
