@@ -17,7 +17,7 @@ JUDGED_OTHERWISE = (
     "nas finalize judges by those that are saved."
 )
 Again = Annotated[
-    bool, typer.Option("--again", help="Touch the test data once more, which is counted and shown.")
+    bool, typer.Option("--again", help="Evaluate on the test data once more, which is counted and shown.")
 ]
 
 
@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def evaluate(experiment: Name, track: Track = True, again: Again = False) -> None:
-    """Tests the winner and the baseline once on the test data; touches of the test data are counted.
+    """Tests the winner and the baseline once on the test data; every evaluation on the test data is counted.
 
     The result lies in data/reports/EXPERIMENT/evaluation; the winner is registered in MLflow.
     """

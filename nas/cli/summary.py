@@ -14,7 +14,7 @@ from nas.cli.records import readable_experiment, record_of
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.final.touches import read_evaluation
+from nas.final.evaluations import read_evaluation
 from nas.search.record import Record
 from nas.workspace import Workspace
 

@@ -24,7 +24,7 @@ def track(experiment: Name) -> None:
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
-    from nas.final.touches import is_of_winner, read_evaluation
+    from nas.final.evaluations import is_of_winner, read_evaluation
     from nas.tracking import Tracker
 
     workspace = Workspace.here()

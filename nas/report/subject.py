@@ -11,7 +11,7 @@ from typing import Any
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
-from nas.final.touches import is_of_winner, read_evaluation
+from nas.final.evaluations import is_of_winner, read_evaluation
 from nas.search.folders import read_json
 from nas.search.opening import read_record
 from nas.search.record import Record
