@@ -24,7 +24,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
-from flows import _family
+from flows import _process_tree
 from flows._settings import logger
 from flows.server import HOST, command
 from flows.ui import START_SECONDS, answers
@@ -92,7 +92,7 @@ def server(workspace: Workspace) -> Iterator[str]:
             time.sleep(0.3)
         yield address
     finally:
-        _family.end(started.pid)
+        _process_tree.end(started.pid)
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ from typing import Any
 from nas.report import charts
 from nas.report.drawings import draw
 from nas.report.drawings.svg import inline
+from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
 from nas.report.sections import device_seconds
 from nas.report.subject import Subject
-from nas.report.words import duration, measured, plain, with_interval
 from nas.spaces.conv import ConvNet
 from nas.spaces.resnet import ResNet
 

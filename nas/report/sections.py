@@ -11,9 +11,9 @@ import numpy as np
 from nas.report.curves import running_window
 from nas.report.drawings import draw_decisions
 from nas.report.drawings.svg import inline
+from nas.report.formatting import counted, duration, measured, plain, with_interval
 from nas.report.html import around, element, folded, table
 from nas.report.subject import Searched, Subject
-from nas.report.words import counted, duration, measured, plain, with_interval
 
 STAGES = ("search", "finalize", "evaluate")
 
