@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
+import prefect
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
 from prefect.server.api.server import SubprocessASGIServer
@@ -21,8 +24,6 @@ PATIENCE_SECONDS = 15.0
 
 ANSWER_SECONDS = 10.0
 """How long one answer of it may take."""
-
-_PREFECTS_FACTORY = "prefect.server.api.server:create_app"
 
 
 def reach_api() -> str:
@@ -84,6 +85,31 @@ def _shown(address: str) -> str:
     return str(httpx.URL(address).copy_with(userinfo=b""))
 
 
+class _ProtectedServer(SubprocessASGIServer):
+    """Prefect's temporary server, protected and in a session of its own; its clients find it as theirs."""
+
+    def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+        ours, port = get_current_settings(), int(self.port or 0)
+        csrf = str(ours.client.csrf_support_enabled).lower()
+        return subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "--factory", protected.FACTORY),
+                *("--app-dir", str(Path(prefect.__file__).parents[1])),  # not the folder we are in
+                *("--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"),
+            ],
+            env={
+                **os.environ,
+                "PREFECT_UI_ENABLED": "0",
+                "PREFECT__SERVER_EPHEMERAL": "1",
+                "PREFECT__SERVER_FINAL": "1",
+                **ours.to_environment_variables(exclude_unset=True),
+                **protected.settings(port),
+                "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": csrf,
+            },
+            start_new_session=True,
+        )
+
+
 def start_temporary_server() -> str:
     """Starts Prefect's temporary server unless an address is configured; returns the address of the API.
 
@@ -93,19 +119,6 @@ def start_temporary_server() -> str:
     """
     if configured := get_current_settings().api.url:
         return str(configured)
-    server: Any = SubprocessASGIServer()  # the one that Prefect's clients then find
-    popen: Any = subprocess.Popen
-
-    def start(args: Sequence[str], env: dict[str, str]) -> Any:
-        ours = [protected.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
-        settings = protected.settings(server.port)
-        settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = str(client.csrf_support_enabled).lower()
-        return popen(ours, env={**env, **settings}, start_new_session=True)
-
-    client = get_current_settings().client
-    subprocess.Popen = start  # type: ignore[misc,assignment]
-    try:
-        server.start()
-    finally:
-        subprocess.Popen = popen  # type: ignore[misc]
+    server = _ProtectedServer()
+    server.start()
     return str(server.api_url)
