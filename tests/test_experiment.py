@@ -12,7 +12,7 @@ from nas import experiment as module
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load, parse_setting
 from nas.spaces.conv import ConvSpace
-from tests.making import TINY, tiny_experiment, write_experiment
+from tests.factories import TINY, tiny_experiment, write_experiment
 
 
 def loaded(folder: Path, **settings: Any) -> Experiment:

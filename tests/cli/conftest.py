@@ -23,7 +23,7 @@ from nas.search.opening import open_search
 from nas.search.record import Record
 from nas.search.search import Search
 from nas.workspace import Workspace
-from tests.making import write_experiment
+from tests.factories import write_experiment
 
 ROOT = Path(__file__).parents[2]
 NETS = ("conv:3x3x4@0", "conv:1x3x4@0,3x3x8@0+1", "conv:3x1x8@0", "conv:1x1x8@0", "conv:3x3x8@0")

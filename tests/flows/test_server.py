@@ -118,7 +118,7 @@ def test_a_server_for_others_is_reached_under_the_names_of_its_origins(
 def test_the_temporary_server_of_a_flow_is_protected_too(
     home: Path, start: type[Flow], tmp_path: Path
 ) -> None:
-    from tests.making import write_experiment
+    from tests.factories import write_experiment
 
     write_experiment(home, "hang", evaluator__trainer="tests.fakes:hang")
     flow = start("search", "hang", PREFECT_HOME=str(tmp_path / "prefect"))

@@ -20,8 +20,8 @@ from flows._processes import is_gone, process_tag
 from nas.experiment import load
 from nas.search.opening import read_record
 from nas.workspace import Workspace
+from tests.factories import write_experiment
 from tests.flows.processes import Flow, until
-from tests.making import write_experiment
 
 LIMIT = 5.0
 """Seconds that a stopped flow may take, as the program promises."""

@@ -13,9 +13,9 @@ from nas.report.page import write_page
 from nas.report.subject import Subject, gather
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 from tests.report.browsing import browser, opened
-from tests.report.making import make_search
+from tests.report.factories import make_search
 
 CHILDREN = 120
 EVIL = "<img src=x onerror=alert(1)> & <script>alert(2)</script>"

@@ -13,8 +13,8 @@ from nas.report.pictures import write_curves, write_drawings
 from nas.report.subject import Subject, gather
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
-from tests.report.making import make_search
+from tests.factories import tiny_experiment
+from tests.report.factories import make_search
 
 
 def texts(svg: str) -> list[str]:

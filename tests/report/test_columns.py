@@ -15,8 +15,8 @@ from nas.report.drawings.svg import fragments
 from nas.report.subject import Subject, gather
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
-from tests.report.making import BEGUN, make_search
+from tests.factories import tiny_experiment
+from tests.report.factories import BEGUN, make_search
 
 
 def subject(folder: Path, children: int = 30, **how: object) -> Subject:

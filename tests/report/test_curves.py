@@ -15,8 +15,8 @@ from nas.search.record import Record
 from nas.search.rows import Batch, Child
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
-from tests.report.making import make_search
+from tests.factories import tiny_experiment
+from tests.report.factories import make_search
 
 NET = parse_architecture("conv:3x3x4@0")
 

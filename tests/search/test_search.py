@@ -26,8 +26,8 @@ from nas.search.record import Record
 from nas.search.rewards import AccuracyReward
 from nas.search.search import Event, Search, child_seed
 from nas.workspace import Workspace
+from tests.factories import tiny_experiment
 from tests.fakes import train_by_tokens
-from tests.making import tiny_experiment
 
 
 @dataclass

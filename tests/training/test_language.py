@@ -17,7 +17,7 @@ from nas.evaluation import ChildResult, Status
 from nas.spaces import parse_architecture
 from nas.training import language
 from nas.training.run import DivergedError, Run
-from tests.making import without_times
+from tests.factories import without_times
 from tests.training.conftest import CPU, begin_python, end_python
 
 TRAIN = """
