@@ -1,4 +1,4 @@
-"""What a page is about: one experiment, all that its records hold, and what was made of it later."""
+"""Results of an experiment: all that its records hold, and what was made of them later."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExperimentResults:
     """An experiment with its searches, and finals and test as far as they were made.
 
     Attributes:
@@ -82,7 +82,7 @@ class Subject:
     experiment: Experiment
     searches: tuple[Searched, ...]
     missing: tuple[int, ...]
-    beside: Subject | None
+    beside: ExperimentResults | None
     alone: str
     final: Mapping[str, Any] | None
     evaluation: Mapping[str, Any] | None
@@ -119,7 +119,7 @@ def gather(
     workspace: Workspace,
     find: FindRecord | None = None,
     named: FindExperiment | None = None,
-) -> Subject:
+) -> ExperimentResults:
     """Reads all that there is of an experiment.
 
     Args:
@@ -151,11 +151,11 @@ def gather(
         try:
             other = named(experiment.beside)
             found, absent = _searches(other, find)
-            beside = Subject(other, found, absent, None, "", None, None, None)
+            beside = ExperimentResults(other, found, absent, None, "", None, None, None)
         except InputError as error:
             alone = str(error)
     sizes = _sizes(experiment, workspace, searches)
-    return Subject(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
+    return ExperimentResults(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
 
 
 def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:
