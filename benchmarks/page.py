@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from nas.evaluation import ChildResult, Status
 from nas.experiment import Experiment, load
 from nas.report.page import write_page
-from nas.report.subject import gather
+from nas.report.results import gather
 from nas.search.record import Record
 from nas.workspace import Workspace
 

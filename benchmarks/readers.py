@@ -52,7 +52,7 @@ loaded, began = load(Path(sys.argv[1])), time.process_time()
 with open_search(loaded, Workspace.here()) as search:
     begun = search.sample(8)
     for child in search.record.children(batch=begun.number):
-        search.elders(child.round) if hasattr(search, "elders") else search._elders(child.round)
+        search._median_curve(child.batch)
     spent = time.process_time() - began
     print(spent, psutil.Process().memory_info().rss / 2**20)
 """

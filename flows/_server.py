@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
+import prefect
 from prefect.client.base import ServerType
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, get_current_settings, temporary_settings
@@ -21,8 +23,6 @@ PATIENCE_SECONDS = 15.0
 
 ANSWER_SECONDS = 10.0
 """How long one answer of it may take."""
-
-_PREFECTS_FACTORY = "prefect.server.api.server:create_app"
 
 
 def reach_api() -> str:
@@ -100,6 +100,28 @@ def _shown(address: str) -> str:
     return str(httpx.URL(address).copy_with(userinfo=b""))
 
 
+def _closed_uvicorn(port: int) -> subprocess.Popen[Any]:
+    """Prefect's temporary server, closed to foreign pages and in a session of its own."""
+    ours = get_current_settings()
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "--factory", closed.FACTORY),
+            *("--app-dir", str(Path(prefect.__file__).parents[1])),  # not the folder we are in
+            *("--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"),
+        ],
+        env={
+            **os.environ,
+            "PREFECT_UI_ENABLED": "0",
+            "PREFECT__SERVER_EPHEMERAL": "1",
+            "PREFECT__SERVER_FINAL": "1",
+            **ours.to_environment_variables(exclude_unset=True),
+            **closed.settings(port),
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": str(ours.client.csrf_support_enabled).lower(),
+        },
+        start_new_session=True,
+    )
+
+
 def start_temporary_server() -> str:
     """Starts Prefect's temporary server unless an address is configured; returns the address of the API.
 
@@ -111,19 +133,10 @@ def start_temporary_server() -> str:
         return str(configured)
     from prefect.server.api.server import SubprocessASGIServer  # the whole server: seconds of processor
 
-    server: Any = SubprocessASGIServer()  # the one that Prefect's clients then find
-    popen: Any = subprocess.Popen
+    class ClosedServer(SubprocessASGIServer):  # Prefect's clients find it as theirs
+        def _run_uvicorn_command(self) -> subprocess.Popen[Any]:
+            return _closed_uvicorn(int(self.port or 0))
 
-    def start(args: Sequence[str], env: dict[str, str]) -> Any:
-        ours = [closed.FACTORY if word == _PREFECTS_FACTORY else word for word in args]
-        settings = closed.settings(server.port)
-        settings["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] = str(client.csrf_support_enabled).lower()
-        return popen(ours, env={**env, **settings}, start_new_session=True)
-
-    client = get_current_settings().client
-    subprocess.Popen = start  # type: ignore[misc,assignment]
-    try:
-        server.start()
-    finally:
-        subprocess.Popen = popen  # type: ignore[misc]
+    server: Any = ClosedServer()
+    server.start()
     return str(server.api_url)

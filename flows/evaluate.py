@@ -21,7 +21,7 @@ from nas.workspace import Workspace
 
 @task(name="test-once", cache_policy=NO_CACHE)
 def test_once(experiment: str, settings: dict[str, Any] | None, again: bool) -> dict[str, Any]:
-    """Touches the test data, unless this winner was tested already and `again` is false."""
+    """Evaluates on the test data, unless this winner was tested already and `again` is false."""
     return test(_experiments.experiment(experiment, settings), Workspace.here(), again=again)
 
 
@@ -44,7 +44,7 @@ def evaluate(experiment: str, settings: dict[str, Any] | None = None, again: boo
     Args:
         experiment: name of a file `experiments/NAME.yaml`; its finals have been made.
         settings: values that replace the file's, by dotted key.
-        again: touch the test data once more although this winner was tested; the touch is counted.
+        again: evaluate on the test data once more although this winner was tested; it is counted.
     """
     with this_run(f"experiment:{experiment}"):
         evaluation: dict[str, Any] = test_once(experiment, settings, again)
@@ -64,7 +64,7 @@ def evaluate(experiment: str, settings: dict[str, Any] | None = None, again: boo
 def main(words: Sequence[str] | None = None) -> int:
     parser = _experiments.parser(__doc__)
     parser.add_argument(
-        "--again", action="store_true", help="touch the test data once more, which is counted and shown"
+        "--again", action="store_true", help="evaluate on the test data once more, which is counted and shown"
     )
     arguments = parser.parse_args(words)
     return run(

@@ -18,7 +18,7 @@ from typing import IO
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 
-from flows._family import run_family
+from flows._process_tree import run_tree
 from flows._runs import PIPELINE, run, this_run
 from flows._server import start_temporary_server
 from flows._settings import logger
@@ -65,7 +65,7 @@ def dvc_repro(targets: list[str], run_id: str) -> None:
     workspace = Workspace.here()
     with one_at_a_time(workspace) as lock:
         command = [sys.executable, "-m", "dvc", "repro", *targets]
-        code = run_family(command, workspace.root, stage_environment(run_id), logger.info, [lock.fileno()])
+        code = run_tree(command, workspace.root, stage_environment(run_id), logger.info, [lock.fileno()])
     if code:
         raise NasError(f"`dvc repro` ended with code {code}; its log above tells why")
 

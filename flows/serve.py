@@ -24,7 +24,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from prefect.types.entrypoint import EntrypointType
 
-from flows import _family
+from flows import _process_tree
 from flows._runs import is_away, why
 from flows._server import check_proxies, reach_api
 from flows._settings import logger
@@ -98,7 +98,7 @@ def server(workspace: Workspace) -> Iterator[str]:
             time.sleep(0.3)
         yield address
     finally:
-        _family.end(started.pid)
+        _process_tree.end(started.pid)
 
 
 def main() -> int:

@@ -139,7 +139,7 @@ class ChildResult:
         peak_memory_bytes: largest resident size of the child's process.
         seed: of the child's weights, shuffling and augmentation.
         device: where it ran, e.g. `cpu (1 thread)` or `gpu 0`.
-        stopped_early: the recipe's rule stopped it as hopeless; its status is still `OK`.
+        stopped_early: the recipe's median stopping ended it; its status is still `OK`.
         message: why it failed, in a sentence.
         files: paths of what it left behind (e.g. `weights`), relative to the workspace.
     """
@@ -344,7 +344,7 @@ class Job:
     Attributes:
         proposal: what to evaluate.
         seed: for all randomness of the child.
-        elders: median of what the recipe watches (`val_accuracy`, say) at each epoch over the children
+        median_curve: median of what the recipe watches (`val_accuracy`, say) at each epoch over the children
             of earlier rounds that ended well and came so far; empty while there is none.
         folder: where the child may keep files (weights, checkpoints), relative to the workspace;
             empty: it keeps nothing.
@@ -352,7 +352,7 @@ class Job:
 
     proposal: Proposal
     seed: int
-    elders: tuple[float, ...] = ()
+    median_curve: tuple[float, ...] = ()
     folder: str = ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +26,8 @@ from pydantic import (
 from nas import plugins
 from nas.errors import InputError, cut, nearest
 from nas.spaces import Space, first_architecture, parse_architecture
+
+logger = logging.getLogger("nas")
 
 SEMANTICS = 1
 """Raised when a change of the code changes what an experiment means; part of every fingerprint."""
@@ -213,7 +216,7 @@ class Experiment(_Strict):
         return plugins.make("recipe", {**self.recipe_options(), **(overrides or {})})
 
     def recipe_options(self) -> dict[str, Any]:
-        """The recipe as the file has it, with its name.
+        """The recipe as the file has it, with its name; renamed fields as `plugins.as_stored` names them.
 
         Raises:
             InputError: the experiment trains nothing, so there is none.
@@ -223,7 +226,7 @@ class Experiment(_Strict):
                 f"the experiment '{self.name}' has no recipe: its children are looked up, so that nothing "
                 "can be trained again. What its answers are worth, `nas compare` reports"
             )
-        return self.recipe.model_dump()
+        return plugins.as_stored("recipe", self.recipe.model_dump())
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -329,6 +332,7 @@ def _check_recipe(experiment: Experiment) -> None:
                 f"the key 'recipe' is missing: the evaluator '{experiment.evaluator.name}' trains children"
             )
         return
+    _check_old_names(experiment, experiment.recipe.model_dump())
     recipe = experiment.built_recipe()
     metric, known = getattr(experiment.reward.make("reward"), "metric", None), getattr(recipe, "metrics", ())
     if metric is not None and known and metric not in known:
@@ -341,6 +345,20 @@ def _check_recipe(experiment: Experiment) -> None:
     for field, values in experiment.final.grid.items():
         for value in values:
             experiment.built_recipe({field: value})
+
+
+def _check_old_names(experiment: Experiment, recipe: Mapping[str, Any]) -> None:
+    """Says which fields of the recipe are written under an old name, and refuses both names at once."""
+    final = experiment.final
+    places = {"recipe": recipe, "final.recipe": final.recipe, "final.grid": final.grid}
+    for new, old in plugins.renamed("recipe", recipe).items():
+        for place, options in places.items():
+            if old in options and new in options:
+                raise InputError(f"{place}.{old} is the old name of {place}.{new}: write the new one only")
+            if old in options:
+                logger.warning(
+                    "%s.%s is called %s.%s now; the old name is still read", place, old, place, new
+                )
 
 
 def read_yaml(path: Path, missing: str) -> dict[str, Any]:

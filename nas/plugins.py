@@ -74,6 +74,10 @@ LATER = {"later": True}
 """Metadata of a dataclass field that an earlier version didn't have: while it has its default, which must
 change nothing, it is left out of definitions, so that records of that version keep their fingerprint."""
 
+WAS = "was"
+"""Metadata of a dataclass field that has been renamed: `{WAS: "old_name"}`. The old name is still read, and
+it is what definitions, records and other stored JSON hold (see `as_stored`), so that fingerprints stay."""
+
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """What an import path looks like: `package.module:Name`."""
 
@@ -133,6 +137,7 @@ def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     Raises:
         InputError: an option is unknown (the nearest valid one is named) or not allowed.
     """
+    options = _with_names(options, {old: new for new, old in renamed(kind, options).items()})
     cls, named, takes_any = check(kind, options, given)
     rest = {key: value for key, value in options.items() if key != "name"}
     try:
@@ -179,8 +184,9 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` (with `name`) and beside them the defaults of all that they leave out.
 
     So a default that is written out, or one that a later version changes, is told from another value. Options
-    that are `LATER` stand only where they differ from their default.
+    that are `LATER` stand only where they differ from their default, renamed ones under their old names.
     """
+    options = _with_names(options, {old: new for new, old in renamed(kind, options).items()})
     cls = find(kind, str(options["name"]))
     parameters = _parameters(cls)
     defaults = {
@@ -188,17 +194,37 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         for name, parameter in parameters.items()
         if parameter.default is not inspect.Parameter.empty
     }
-    later = {
-        field.name
-        for one in (cls, getattr(cls, "Options", None))
-        for field in (dataclasses.fields(one) if dataclasses.is_dataclass(one) else ())
-        if "later" in field.metadata
-    }
-    return {
+    later = {field.name for field in _fields(cls) if "later" in field.metadata}
+    told = {
         name: value
         for name, value in {**defaults, **options}.items()
         if name not in later or value != defaults[name]
     }
+    return as_stored(kind, told)
+
+
+def renamed(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
+    """Old names of options of the part that `options["name"]` names, by their names today (see `WAS`)."""
+    fields = _fields(find(kind, str(options["name"])))
+    return {field.name: field.metadata[WAS] for field in fields if WAS in field.metadata}
+
+
+def as_stored(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` (with `name`) as definitions and records hold them: renamed ones under their old names.
+
+    Where an option stands under both names, as in one mapping laid over another, the last one counts.
+    """
+    return _with_names(options, renamed(kind, options))
+
+
+def _with_names(options: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {names.get(key, key): value for key, value in options.items()}
+
+
+def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
+    """The fields of a part that is a dataclass, and of the one that holds its options."""
+    holders = [one for one in (cls, getattr(cls, "Options", None)) if dataclasses.is_dataclass(one)]
+    return [field for one in holders for field in dataclasses.fields(one)]
 
 
 def _parameters(cls: Any) -> dict[str, inspect.Parameter]:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from nas.search.record import Record
-from tests.datasets.making import write_folder
-from tests.making import TINY, TINY_LANGUAGE
+from tests.datasets.factories import write_folder
+from tests.factories import TINY, TINY_LANGUAGE
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS: dict[str, dict[str, Any]] = {
@@ -165,12 +165,12 @@ DECIDES = {
         "nas/workers/process.py",
         "nas/final/apart.py",
         "nas/final/evaluate.py",
-        "nas/final/touches.py",
+        "nas/final/evaluations.py",
     ],
     "report": [
         "nas/spaces/conv.py",
         "nas/search/pareto.py",
-        "nas/final/touches.py",
+        "nas/final/evaluations.py",
         "nas/report/page.py",
         "nas/report/web/table.js",
     ],

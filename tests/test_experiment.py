@@ -12,7 +12,7 @@ from nas import experiment as module
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load, parse_setting
 from nas.spaces.conv import ConvSpace
-from tests.making import TINY, tiny_experiment, write_experiment
+from tests.factories import TINY, tiny_experiment, write_experiment
 
 
 def loaded(folder: Path, **settings: Any) -> Experiment:
@@ -412,3 +412,34 @@ def test_an_option_that_came_later_changes_the_fingerprint_only_where_it_differs
     assert written.definition("digest", 1) == before.definition("digest", 1)
     other = tiny_experiment(tmp_path, recipe__stack=stack)
     assert other.definition("digest", 1)["recipe"]["stack"] == stack
+
+
+def test_the_old_name_of_median_stopping_is_read_with_a_warning_and_is_the_same_search(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for value in (True, False):
+        now = tiny_experiment(tmp_path, recipe__median_stopping=value)
+        assert not caplog.records
+        then = tiny_experiment(tmp_path, recipe__stop_hopeless=value)
+        assert set(caplog.messages) == {
+            "recipe.stop_hopeless is called recipe.median_stopping now; the old name is still read"
+        }
+        caplog.clear()
+        assert now.built_recipe() == then.built_recipe()
+        assert now.built_recipe().median_stopping is value
+        assert now.definition("d", 1) == then.definition("d", 1)
+        assert now.definition("d", 1)["recipe"]["stop_hopeless"] is value  # as every record holds it
+
+
+@pytest.mark.parametrize("first", ["stop_hopeless", "median_stopping"])
+@pytest.mark.parametrize("second", ["stop_hopeless", "median_stopping"])
+def test_of_fields_over_fields_the_last_counts_under_either_name(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    experiment = tiny_experiment(tmp_path, **{f"recipe__{first}": True})
+    assert experiment.built_recipe({second: False}).median_stopping is False
+
+
+def test_both_names_of_one_field_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"recipe\.stop_hopeless is the old name of recipe\.median_stopping"):
+        tiny_experiment(tmp_path, recipe__median_stopping=True, recipe__stop_hopeless=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from nas.cli.signals import Stopped, ends_on_signals
+from nas.cli.process import Stopped, ends_on_signals
 from nas.utf8 import speak_utf8
 
 __all__ = ["main"]

@@ -7,10 +7,25 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 import nas
-from nas.cli import comparing, data, doctor, reading, reporting, running, searching, showing, summary
-from nas.cli.output import outlive_reader
+from nas.cli import (
+    compare,
+    data,
+    doctor,
+    evaluate,
+    finalize,
+    report,
+    search,
+    serve,
+    show,
+    status,
+    summary,
+    top,
+    track,
+)
+from nas.cli.process import outlive_reader
 from nas.cli.records import say_unreadable
 from nas.errors import InputError, NasError, TemporaryError
 from nas.workspace import Workspace
@@ -18,8 +33,6 @@ from nas.workspace import Workspace
 WRONG_INPUT = 2
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h: schedulers know it."""
-
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # typer doesn't export its name
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,7 +64,21 @@ def options(
     """The options that stand before a command's name."""
 
 
-for part in (data, searching, reading, showing, running, reporting, comparing, summary, doctor):
+for part in (
+    data,
+    search,
+    status,
+    top,
+    show,
+    finalize,
+    evaluate,
+    track,
+    serve,
+    report,
+    compare,
+    summary,
+    doctor,
+):
     part.add_to(app)
 
 
@@ -71,7 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     sys.path.append(str(Workspace.here().root))
     try:
         code = app(arguments, prog_name="nas", standalone_mode=False)
-    except _UsageError as error:
+    except TyperException as error:
         _say(_sentence(error, arguments))
         return WRONG_INPUT
     except NasError as error:
@@ -82,9 +109,9 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _sentence(error: Exception, arguments: Sequence[str]) -> str:
+def _sentence(error: TyperException, arguments: Sequence[str]) -> str:
     """What is wrong with a command line; no message means that only help was asked for."""
-    message = " ".join(error.format_message().split()).rstrip(".?")  # type: ignore[attr-defined]
+    message = " ".join(error.format_message().split()).rstrip(".?")
     command = next((word for word in arguments if not word.startswith("-")), "")
     known = {info.name for info in app.registered_commands}
     help_line = f"nas {command} --help" if command in known else "nas --help"

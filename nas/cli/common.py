@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from nas.errors import InputError
+from nas.errors import InputError, TemporaryError
 from nas.experiment import FINAL_SUFFIX, Experiment, load, parse_setting
 from nas.workspace import Workspace
 
@@ -22,6 +23,9 @@ WIDE = 100_000
 
 LONGEST_NAME = 200
 """Bytes; file systems take 255, endings included."""
+
+FREE_BYTES = 10**9
+"""No search begins with less free space on the workspace's disk: a full disk ends it half-way."""
 
 Name = Annotated[
     str,
@@ -75,6 +79,16 @@ def load_experiment(name: str, workspace: Workspace, settings: Sequence[str] = (
 def chosen_seeds(experiment: Experiment, seed: int | None) -> tuple[int, ...]:
     """The seeds that a command is about: the one that was named, else those of the experiment."""
     return experiment.seeds if seed is None else (seed,)
+
+
+def check_disk(workspace: Workspace) -> None:
+    """Raises TemporaryError if the workspace's disk is nearly full."""
+    free = shutil.disk_usage(workspace.root).free
+    if free < FREE_BYTES:
+        raise TemporaryError(
+            f"only {free / 1e9:.2f} GB are free on the disk of {workspace.root}, and a search needs at least "
+            f"{FREE_BYTES / 1e9:g} GB to begin; make room and run the command again"
+        )
 
 
 def kind_of(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import typer
@@ -21,6 +21,7 @@ from nas.evaluation import Evaluator, Status
 from nas.search.rewards import rejudging, shown
 from nas.search.rows import Child
 from nas.search.search import Event, Search
+from nas.workspace import Workspace
 
 REFRESH_PER_SECOND = 4
 BAR_WIDTH = 30
@@ -215,3 +216,27 @@ def _children_in_budget(search: Search) -> int | None:
 
 def _reward(child: Child) -> float:
     return 0.0 if child.result is None or child.result.reward is None else child.result.reward
+
+
+@contextmanager
+def followed(running: Search, workspace: Workspace, monitor: Monitor, track: bool) -> Iterator[None]:
+    """Shows a search and, if `track`, keeps MLflow up with it while the block runs.
+
+    Its processes are started first, so that this isn't counted as the time of children. After an error
+    or a signal the children end before anything else.
+    """
+    monitor.start(running.evaluator)
+    with _tracked(running, workspace, track), monitor.watch(running):
+        try:
+            yield
+        except BaseException:
+            running.evaluator.close()
+            raise
+
+
+def _tracked(running: Search, workspace: Workspace, track: bool) -> AbstractContextManager[Any]:
+    if not track:
+        return nullcontext()
+    from nas.tracking import Tracker
+
+    return Tracker(workspace).follow(running)

@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from nas.cli.common import AsJson, Name, examples, print_json, screen
+from nas.cli.evaluate import tested_lines
 from nas.cli.records import readable_experiment, record_of
-from nas.cli.running import tested_lines
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.final.touches import checked_final, is_of_winner, read_evaluation
+from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
 from nas.search.record import Record
 from nas.workspace import Workspace
 

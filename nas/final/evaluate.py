@@ -13,10 +13,9 @@ from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint
 from nas.final.apart import run_apart
 from nas.final.details import write_details
-from nas.final.finalize import sha256
-from nas.final.touches import (
+from nas.final.evaluations import (
     SHARED,
-    Touches,
+    KnownTests,
     checked_final,
     keep,
     keep_others,
@@ -25,6 +24,7 @@ from nas.final.touches import (
     summed,
     tested,
 )
+from nas.final.finalize import sha256
 from nas.search.folders import replaced, write_json
 from nas.search.record import Record
 from nas.workers.backend import check_backend
@@ -34,23 +34,23 @@ from nas.workspace import Workspace
 def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = False) -> dict[str, Any]:
     """Tests the winner and the baseline, and writes `Workspace.reports(name)/evaluation`.
 
-    The test data is touched once for each winner. Touches are counted in the record of the finals,
-    before they happen, and shown with the result, beside the touches of the same data by all experiments
-    of the workspace (see `nas.final.touches`); a second evaluation of the same winner, also in a clone that
-    has `evaluation.json`, shows the first one's result without touching the data again.
+    The winner is evaluated on the test data once. Test evaluations are counted in the record of the finals,
+    before they happen, and shown with the result, beside those on the same data by all experiments
+    of the workspace (see `nas.final.evaluations`); a second evaluation of the same winner, also in a clone
+    that has `evaluation.json`, shows the first one's result without touching the data again.
 
     Args:
         experiment: its finals are done.
         workspace: where everything lies.
-        again: touch the test data once more, which counts.
+        again: evaluate on the test data once more, which counts.
 
     Returns:
-        What `evaluation.json` holds: `test` (the metric, how many examples of what, touches for this
+        What `evaluation.json` holds: `test` (the metric, how many examples of what, evaluations for this
         winner, and `value`, `low`, `high` of the winner and of the baseline: the 95 % interval), `details`
         of both (see `nas.training.measured.Measured`), `tested` (which models on which data, see
-        `nas.final.touches.tested`), `test_set` (touches of these data by all experiments), `judged_by`
-        (how the finals were judged) and `rank_correlation` between search and finals. Beside it lie
-        `metrics.json` and the details as a table for DVC's plots (see `nas.final.details`).
+        `nas.final.evaluations.tested`), `test_set` (evaluations on these data by all experiments),
+        `judged_by` (how the finals were judged) and `rank_correlation` between search and finals. Beside it
+        lie `metrics.json` and the details as a table for DVC's plots (see `nas.final.details`).
 
     Raises:
         InputError: there is no winner, the data or the model is not the one that won, or an earlier
@@ -69,13 +69,13 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         definition = snapshot.definition
     path = workspace.record(fingerprint(definition))
     with Record.hold(path, definition, models / "finals.sqlite") as record:
-        touches = known(record, final, workspace.reports(experiment.name) / "evaluation" / "evaluation.json")
-        if again or not touches.measured:
-            touches = _touch(record, experiment, models, final, data.folder, touches)
-        keep(record, final, touches)
+        tests = known(record, final, workspace.reports(experiment.name) / "evaluation" / "evaluation.json")
+        if again or not tests.measured:
+            tests = _test(record, experiment, models, final, data.folder, tests)
+        keep(record, final, tests)
         by_all = of_all_experiments(workspace, data.digest)
         keep_others(record, by_all)
-    measured = touches.measured
+    measured = tests.measured
     result = {
         "experiment": experiment.name,
         "architecture": final["winner"]["architecture"],
@@ -83,8 +83,8 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         "baseline_validation_score": final["baseline"]["score"] if final["baseline"] else None,
         "test": {
             **{key: measured["winner"][key] for key in SHARED},
-            "touches": touches.count,
-            **({"carried": touches.carried} if touches.carried else {}),
+            "touches": tests.count,
+            **({"carried": tests.carried} if tests.carried else {}),
             "winner": _interval(measured["winner"]),
             "baseline": _interval(measured["baseline"]) if "baseline" in measured else None,
         },
@@ -165,14 +165,14 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _touch(
+def _test(
     record: Record,
     experiment: Experiment,
     models: Path,
     final: Mapping[str, Any],
     data: Path,
-    before: Touches,
-) -> Touches:
+    before: KnownTests,
+) -> KnownTests:
     """Measures on the test data once more."""
     check_backend()  # before it counts: nothing could be measured
     for one in (final["winner"], final["baseline"]):
@@ -181,8 +181,8 @@ def _touch(
                 f"{models / one['model']} is not the model that won (another SHA-256): "
                 f"`nas finalize {experiment.name}` or `dvc checkout` brings it back"
             )
-    touches = replace(before, count=before.count + 1)
-    keep(record, final, touches)  # before the touch: one that is killed counts too
+    tests = replace(before, count=before.count + 1)
+    keep(record, final, tests)  # before it is measured: one that is killed counts too
     measured = {
         role: run_apart(
             experiment.built_recipe().tester,
@@ -193,7 +193,7 @@ def _touch(
         for role in ("winner", "baseline")
         if final[role] is not None
     }
-    return replace(touches, measured=measured)
+    return replace(tests, measured=measured)
 
 
 def _interval(measured: Mapping[str, Any]) -> dict[str, float]:

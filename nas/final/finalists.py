@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nas import plugins
 from nas.errors import SearchError
 from nas.experiment import FINAL_SUFFIX, Budget, Experiment, Part, SearchRules
 from nas.search.record import Record, best_children
@@ -122,7 +123,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     decided for an architecture, and the grid, stand above both. A time limit grows with the number of
     epochs.
     """
-    recipe = {**experiment.recipe_options(), **experiment.final.recipe}
+    recipe = plugins.as_stored("recipe", {**experiment.recipe_options(), **experiment.final.recipe})
     listed = [
         {"architecture": entry.finalist.architecture.text(), "overrides": entry.overrides}
         for entry in trainings

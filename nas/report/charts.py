@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from nas.evaluation import Status
 from nas.report.curves import band_of, cost, front_of, rewards_of, shares_of, statistics_of
 from nas.report.drawings.styles import LIGHT, LINKS
-from nas.report.subject import Subject
+from nas.report.results import ExperimentResults
 from nas.search.pareto import objective_of
 from nas.search.rows import Child
 
@@ -39,13 +39,13 @@ LABELLED_CLASSES = 20
 """A confusion matrix of more classes has neither names nor numbers: they would not be legible."""
 
 
-def rewards(subject: Subject) -> str:
+def rewards(results: ExperimentResults) -> str:
     """Reward of every child, with running mean, best so far and the band of the search beside it."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    band = band_of(subject.beside, _longest(subject)) if subject.beside else None
-    if band is not None and subject.beside is not None:
-        name = _plain(subject.beside.experiment.name)
+    band = band_of(results.beside, _longest(results)) if results.beside else None
+    if band is not None and results.beside is not None:
+        name = _plain(results.beside.experiment.name)
         axes.fill_between(
             band.low.children, band.low.values, band.high.values, color=GREY, alpha=0.25, linewidth=0
         )
@@ -53,9 +53,9 @@ def rewards(subject: Subject) -> str:
             band.best.children, band.best.values, color=GREY, linestyle="--", label=f"{name}: best so far"
         )
         axes.plot([], [], color=GREY, alpha=0.4, linewidth=8, label=f"{name}: middle 80 %")
-    done = [child for _, child in subject.children() if child.result is not None]
+    done = [child for _, child in results.children() if child.result is not None]
     _points(axes, done, [child.number + 1 for child in done], [child.reward for child in done])
-    for place, searched in enumerate(subject.searches):
+    for place, searched in enumerate(results.searches):
         found = rewards_of(searched)
         label = f"mean of the last {found.window}" if place == 0 else None
         axes.plot(found.mean.children, found.mean.values, color=COLOURS[1], linewidth=2, label=label)
@@ -71,9 +71,9 @@ def rewards(subject: Subject) -> str:
     return _svg(figure)
 
 
-def statistics(subject: Subject) -> str:
+def statistics(results: ExperimentResults) -> str:
     """What the controller told of its updates, each in a small panel; empty if it told nothing else."""
-    told = [statistics_of(searched) for searched in subject.searches]
+    told = [statistics_of(searched) for searched in results.searches]
     names = [name for name in sorted({name for each in told for name in each}) if "reward" not in name]
     if not names:
         return ""
@@ -92,40 +92,40 @@ def statistics(subject: Subject) -> str:
     return _svg(figure)
 
 
-def tradeoff(subject: Subject) -> str:
+def tradeoff(results: ExperimentResults) -> str:
     """Score against cost of every child, with the Pareto front."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     known = [
         (child, price, score, place)
-        for place, child in subject.children()
+        for place, child in results.children()
         if child.result is not None
-        and (price := cost(subject, child.result)) is not None
-        and (score := subject.score(child)) is not None
+        and (price := cost(results, child.result)) is not None
+        and (score := results.score(child)) is not None
     ]
     _points(axes, [one[0] for one in known], [one[1] for one in known], [one[2] for one in known])
-    numbers = {(place, child.number) for place, child in front_of(subject)}
+    numbers = {(place, child.number) for place, child in front_of(results)}
     front = [one[1:] for one in known if (one[3], one[0].number) in numbers]
     if front:
         axes.set_xscale("log")
         prices, scores, _ = zip(*sorted(front), strict=True)
         axes.step(prices, scores, "o-", where="post", color=COLOURS[1], markersize=5, label="Pareto front")
         axes.legend(fontsize=8)
-    axes.set_xlabel(objective_of(subject.rule).replace("_", "-"))
-    axes.set_ylabel(f"{subject.rule.metric} (proxy)".replace("_", " "))
+    axes.set_xlabel(objective_of(results.rule).replace("_", "-"))
+    axes.set_ylabel(f"{results.rule.metric} (proxy)".replace("_", " "))
     axes.grid(alpha=0.25, which="both")
     return _svg(figure)
 
 
-def choices(subject: Subject) -> str:
+def choices(results: ExperimentResults) -> str:
     """Which options were chosen over time, a panel for each kind of decision; empty if none was sampled."""
-    kinds = [one for one in shares_of(subject) if one.decision.startswith("all: ")]
+    kinds = [one for one in shares_of(results) if one.decision.startswith("all: ")]
     if not kinds:
         return ""
     rows = -(-len(kinds) // 2)
     figure = Figure(figsize=(8, 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False).flat
-    last = _longest(subject)
+    last = _longest(results)
     for panel, one in zip_longest(panels, kinds):
         if one is None:
             panel.axis("off")
@@ -143,14 +143,14 @@ def choices(subject: Subject) -> str:
     return _svg(figure)
 
 
-def timeline(subject: Subject) -> str:
+def timeline(results: ExperimentResults) -> str:
     """When each child ran where, failures in colour; empty if none is known to have run on a slot."""
     spans: dict[str, list[tuple[float, float, str]]] = {}
-    for place, child in subject.children():
+    for place, child in results.children():
         if child.started_at is None or child.finished_at is None or child.slot is None:
             continue
-        searched = subject.searches[place]
-        name = child.slot + (f", seed {searched.seed}" if len(subject.searches) > 1 else "")
+        searched = results.searches[place]
+        name = child.slot + (f", seed {searched.seed}" if len(results.searches) > 1 else "")
         begun = child.started_at - searched.batches[0].sampled_at
         spans.setdefault(name, []).append((begun / 60, child.finished_at - child.started_at, child.status))
     if not spans:
@@ -187,8 +187,8 @@ def _points(axes: Axes, children: Sequence[Child], xs: Sequence[float], ys: Sequ
         )
 
 
-def _longest(subject: Subject) -> int:
-    return max((len(searched.children) for searched in subject.searches), default=0)
+def _longest(results: ExperimentResults) -> int:
+    return max((len(searched.children) for searched in results.searches), default=0)
 
 
 def _plain(text: str) -> str:

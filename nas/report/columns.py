@@ -20,7 +20,7 @@ from nas.report.curves import cost
 from nas.report.drawings import draw
 from nas.report.drawings.parts import Part
 from nas.report.drawings.svg import fragment
-from nas.report.subject import Subject
+from nas.report.results import ExperimentResults
 from nas.search.rows import Child
 from nas.spaces import Architecture
 
@@ -37,7 +37,7 @@ CURVES, CURVES_OF_MANY = (60, 4), (20, 3)
 """Points of a child's curve, and digits of each."""
 
 
-def columns_of(subject: Subject) -> dict[str, Any]:
+def columns_of(results: ExperimentResults) -> dict[str, Any]:
     """The children of all searches in the order of seed and number, one list for each property.
 
     Where something is one of few texts, the column holds places in a list of them. Times are in tenths of
@@ -46,23 +46,23 @@ def columns_of(subject: Subject) -> dict[str, Any]:
     """
     texts, slots, messages = _Places(), _Places(), _Places()
     statuses = _Places()
-    drawings = _Drawings(subject)
+    drawings = _Drawings(results)
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-    many = sum(len(searched.children) for searched in subject.searches) > MANY
+    many = sum(len(searched.children) for searched in results.searches) > MANY
     points, digits = CURVES_OF_MANY if many else CURVES
-    begun = [searched.batches[0].sampled_at if searched.batches else 0.0 for searched in subject.searches]
-    sampled = [{done.number: done.sampled_at for done in searched.batches} for searched in subject.searches]
-    for place, child in subject.children():
+    begun = [searched.batches[0].sampled_at if searched.batches else 0.0 for searched in results.searches]
+    sampled = [{done.number: done.sampled_at for done in searched.batches} for searched in results.searches]
+    for place, child in results.children():
         result = child.result
-        curve = _curve(subject, child)
+        curve = _curve(results, child)
         row = {
             "search": place,
             "number": child.number,
             "round": child.batch,
             "status": statuses.of(child.status),
             "reward": _short(child.reward),
-            "score": _short(subject.score(child)),
-            "cost": None if result is None else _short(cost(subject, result)),
+            "score": _short(results.score(child)),
+            "cost": None if result is None else _short(cost(results, result)),
             "parameters": (result.parameters or None) if result else None,
             "multiply_adds": (result.multiply_adds or None) if result else None,
             "seconds": None if result is None else round(result.train_seconds, 1),
@@ -122,8 +122,8 @@ class _Places:
 class _Drawings:
     """The drawings of architectures in the order in which they first come: [width, height, pieces …]."""
 
-    def __init__(self, subject: Subject) -> None:
-        shape, outputs = subject.sizes or (None, None)
+    def __init__(self, results: ExperimentResults) -> None:
+        shape, outputs = results.sizes or (None, None)
         self._shape: tuple[int, ...] | None = shape
         self._outputs: int | None = outputs
         self._places: dict[Part, int] = {}
@@ -140,9 +140,9 @@ class _Drawings:
         return [fragment(part) for part in self._places]
 
 
-def _curve(subject: Subject, child: Child) -> list[float]:
+def _curve(results: ExperimentResults, child: Child) -> list[float]:
     """What the rule reads of a child, by epoch, as far as it is there."""
-    metric = subject.rule.metric
+    metric = results.rule.metric
     history = child.result.history if child.result else ()
     return [epoch[metric] for epoch in history if metric in epoch]
 

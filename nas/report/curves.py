@@ -11,7 +11,7 @@ import numpy as np
 
 from nas.errors import InputError
 from nas.evaluation import ChildResult
-from nas.report.subject import Searched, Subject
+from nas.report.results import ExperimentResults, Searched
 from nas.search.pareto import objective_of
 from nas.search.rows import Child
 from nas.search.tradeoff import cost_of
@@ -100,7 +100,7 @@ def running_window(count: int) -> int:
     return max(8, round(count / 25))
 
 
-def band_of(beside: Subject, children: int) -> Band | None:
+def band_of(beside: ExperimentResults, children: int) -> Band | None:
     """The band of another search at a budget of `children` for each repeat; None if it has no results."""
     runs = [
         np.array([child.reward for child in one.children if child.result is not None][:children], float)
@@ -143,21 +143,21 @@ def statistics_of(searched: Searched) -> dict[str, Curve]:
     }
 
 
-def cost(subject: Subject, result: ChildResult) -> float | None:
+def cost(results: ExperimentResults, result: ChildResult) -> float | None:
     """What the reward trades quality for, else the number of parameters; None where it isn't known."""
-    found = cost_of(result, objective_of(subject.rule))
+    found = cost_of(result, objective_of(results.rule))
     return found if found is None or found > 0 else None
 
 
-def front_of(subject: Subject) -> tuple[tuple[int, Child], ...]:
+def front_of(results: ExperimentResults) -> tuple[tuple[int, Child], ...]:
     """The children that no other beats in score and cost at once, cheapest first."""
-    sign = 1.0 if subject.rule.lower_is_better else -1.0
+    sign = 1.0 if results.rule.lower_is_better else -1.0
     known = [
         (price, sign * score, place, child.number, child)
-        for place, child in subject.children()
+        for place, child in results.children()
         if child.result is not None
-        and (price := cost(subject, child.result)) is not None
-        and (score := subject.score(child)) is not None
+        and (price := cost(results, child.result)) is not None
+        and (score := results.score(child)) is not None
         and math.isfinite(score)
     ]
     front: list[tuple[int, Child]] = []
@@ -169,14 +169,14 @@ def front_of(subject: Subject) -> tuple[tuple[int, Child], ...]:
     return tuple(front)
 
 
-def shares_of(subject: Subject) -> tuple[Shares, ...]:
+def shares_of(results: ExperimentResults) -> tuple[Shares, ...]:
     """How the choices moved, first for all decisions of a kind together, then for each decision.
 
     Children whose tokens don't belong to the steps of the space (of a controller that samples none)
     don't count; if there are no others the result is empty.
     """
-    space = subject.experiment.built_space
-    children = [child for _, child in subject.children()]
+    space = results.experiment.built_space
+    children = [child for _, child in results.children()]
     size = max(1, -(-max((child.number + 1 for child in children), default=0) // WINDOWS))
     counted: dict[int, _Counts] = {}
     for child in children:

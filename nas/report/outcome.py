@@ -9,10 +9,10 @@ from typing import Any
 from nas.report import charts
 from nas.report.drawings import draw
 from nas.report.drawings.svg import inline
+from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
+from nas.report.results import ExperimentResults
 from nas.report.sections import device_seconds
-from nas.report.subject import Subject
-from nas.report.words import duration, measured, plain, with_interval
 from nas.spaces.conv import ConvNet
 from nas.spaces.resnet import ResNet
 
@@ -20,26 +20,26 @@ DRAWN = 3
 """Architectures that are drawn at the top; the table opens all others."""
 
 
-def facts(subject: Subject) -> str:
+def facts(results: ExperimentResults) -> str:
     """The few numbers that people ask for first."""
-    experiment = subject.experiment
-    metric = subject.rule.metric
-    children = [child for _, child in subject.children()]
+    experiment = results.experiment
+    metric = results.rule.metric
+    children = [child for _, child in results.children()]
     finished = sum(child.result is not None for child in children)
     budget = experiment.budget.children
     of = f" of {budget * len(experiment.seeds):,}" if budget else ""
     found = []
-    if subject.evaluation is not None:
-        test = subject.evaluation["test"]
+    if results.evaluation is not None:
+        test = results.evaluation["test"]
         name = test["metric"].replace("_", " ")
         found.append((f"test {name} of the winner", with_interval(test["winner"], test["metric"])))
         if test["baseline"] is not None:
             found.append(("hand-made baseline", with_interval(test["baseline"], test["metric"])))
-    if subject.best:
-        best = subject.score(subject.best[0][1])
+    if results.best:
+        best = results.score(results.best[0][1])
         found.append((f"best {plain(metric)} in the search (proxy)", measured(best, metric)))
     found.append(("children finished", f"{finished:,}{of}"))
-    found.append(("device time", duration(sum(device_seconds(subject).values()))))
+    found.append(("device time", duration(sum(device_seconds(results).values()))))
     return around(
         "dl",
         (around("div", [element("dt", name), around("dd", _big(value))], "fact") for name, value in found),
@@ -55,19 +55,19 @@ def _big(value: str) -> Iterator[str]:
         yield element("small", rest.removesuffix(")"))
 
 
-def result(subject: Subject) -> list[str]:
+def result(results: ExperimentResults) -> list[str]:
     """The winner beside the baseline on the test data, as far as there is one."""
-    name, final, evaluation = subject.experiment.name, subject.final, subject.evaluation
+    name, final, evaluation = results.experiment.name, results.final, results.evaluation
     if final is None:
-        if subject.experiment.recipe is None:
+        if results.experiment.recipe is None:
             return []
         return [element("p", f"No winner yet: nas finalize {name} retrains the best.")]
     if evaluation is None:
         found = [element("p", f"Not tested yet: nas evaluate {name} tests the winner.")]
-        if subject.earlier is not None:
-            test = subject.earlier["test"]
+        if results.earlier is not None:
+            test = results.earlier["test"]
             text = (
-                f"An earlier winner, {subject.earlier['architecture']}, had the test "
+                f"An earlier winner, {results.earlier['architecture']}, had the test "
                 f"{test['metric'].replace('_', ' ')} {with_interval(test['winner'], test['metric'])}."
             )
             found.append(element("p", text, "note"))
@@ -84,7 +84,7 @@ def result(subject: Subject) -> list[str]:
                 (
                     role,
                     with_interval(found, test["metric"]),
-                    measured(one["score"], subject.rule.metric),
+                    measured(one["score"], results.rule.metric),
                     one["parameters"],
                     one["architecture"],
                 )
@@ -118,16 +118,16 @@ def _better(test: Mapping[str, Any]) -> bool:
     return bool(gain < 0 if test["lower_is_better"] else gain > 0)
 
 
-def gallery(subject: Subject, place: int) -> list[str]:
+def gallery(results: ExperimentResults, place: int) -> list[str]:
     """The drawings of the best architectures of the search."""
-    shape, outputs = subject.sizes or (None, None)
-    metric = subject.rule.metric
+    shape, outputs = results.sizes or (None, None)
+    metric = results.rule.metric
     figures = []
     flat = False
-    for rank, (search, child) in enumerate(subject.best[:DRAWN], 1):
+    for rank, (search, child) in enumerate(results.best[:DRAWN], 1):
         drawing = draw(child.proposal.architecture, shape, outputs)
         flat = flat or drawing.width > drawing.height
-        score = measured(subject.score(child), metric)
+        score = measured(results.score(child), metric)
         link = f"#child-{place}-{search}-{child.number}"
         caption = [
             element("strong", f"{rank}. child {child.number}"),
@@ -141,25 +141,25 @@ def gallery(subject: Subject, place: int) -> list[str]:
     if not figures:
         return [element("p", "No child has ended well yet.")]
     note = []
-    if subject.sizes is None:
+    if results.sizes is None:
         note = [element("p", "Sizes are for images of 32×32×3: the data set is not here to tell.", "note")]
     return [
         around("div", figures, "gallery flat" if flat else "gallery"),
-        *(note if _has_sizes(subject) else []),
+        *(note if _has_sizes(results) else []),
     ]
 
 
-def _has_sizes(subject: Subject) -> bool:
+def _has_sizes(results: ExperimentResults) -> bool:
     """Whether sizes of layers stand in the drawings."""
-    return isinstance(subject.best[0][1].proposal.architecture, ConvNet | ResNet)
+    return isinstance(results.best[0][1].proposal.architecture, ConvNet | ResNet)
 
 
-def finals(subject: Subject) -> list[str]:
+def finals(results: ExperimentResults) -> list[str]:
     """All trainings of the finals, and how well the search ranked them."""
-    final, evaluation = subject.final, subject.evaluation
+    final, evaluation = results.final, results.evaluation
     if final is None:
         return []
-    metric = subject.rule.metric
+    metric = results.rule.metric
     rows = [
         (
             one["number"],
@@ -185,7 +185,7 @@ def finals(subject: Subject) -> list[str]:
     )
     judged = final.get("judged_by") or (
         "the best of the last epochs, as an earlier version did: the saved weights may measure less. "
-        f"nas finalize {subject.experiment.name} judges by those"
+        f"nas finalize {results.experiment.name} judges by those"
     )
     parts = [
         table(columns, rows, "Trainings of the finals"),
@@ -208,9 +208,9 @@ def finals(subject: Subject) -> list[str]:
     return parts
 
 
-def details(subject: Subject) -> dict[str, list[str]]:
+def details(results: ExperimentResults) -> dict[str, list[str]]:
     """What the test told beside one number, by heading: confusion of classes, or perplexity by frequency."""
-    found = subject.evaluation["details"]["winner"] if subject.evaluation else {}
+    found = results.evaluation["details"]["winner"] if results.evaluation else {}
     sections = {}
     if "confusion" in found:
         sections["Confusion on the test images"] = _confusion(found["classes"], found["confusion"])

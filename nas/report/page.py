@@ -12,7 +12,7 @@ from nas.report import curves, outcome, sections
 from nas.report.columns import columns_of, packed
 from nas.report.drawings.styles import rules, variables
 from nas.report.html import around, element, page
-from nas.report.subject import FindExperiment, FindRecord, Subject, gather
+from nas.report.results import ExperimentResults, FindExperiment, FindRecord, gather
 from nas.search import rewards
 from nas.search.folders import replaced
 from nas.search.pareto import objective_of
@@ -38,29 +38,29 @@ def write(
     Args:
         experiments: their searches were begun.
         workspace: where everything lies.
-        find, named: how records and experiments are found (see `nas.report.subject.gather`).
+        find, named: how records and experiments are found (see `nas.report.results.gather`).
         refresh: seconds after which an open page looks for a newer one; 0: never.
 
     Raises:
         InputError: a search was never begun.
     """
     every = [experiments] if isinstance(experiments, Experiment) else list(experiments)
-    subjects = [gather(experiment, workspace, find, named) for experiment in every]
+    all_results = [gather(experiment, workspace, find, named) for experiment in every]
     folder = workspace.reports(TOGETHER.join(experiment.name for experiment in every)) / "page"
     with replaced(folder) as fresh:
-        write_page(subjects, fresh / "index.html", refresh)
+        write_page(all_results, fresh / "index.html", refresh)
     return folder / "index.html"
 
 
-def write_page(subjects: Sequence[Subject], path: Path, refresh: int = 0) -> None:
+def write_page(all_results: Sequence[ExperimentResults], path: Path, refresh: int = 0) -> None:
     """Writes the page of what was gathered to a file."""
-    names = " and ".join(subject.experiment.name for subject in subjects)
+    names = " and ".join(results.experiment.name for results in all_results)
     style = (
         f":root{{{variables('light')}}}"
         f"@media(prefers-color-scheme:dark){{:root:not([data-theme=light]){{{variables('dark')}}}}}"
         f":root[data-theme=dark]{{{variables('dark')}}}{rules('.drawing ')}"
     )
-    every = [_Shown.of(subject) for subject in subjects]
+    every = [_Shown.of(results) for results in all_results]
     data = packed({"experiments": [_data(shown) for shown in every]})
     text = page(f"{names} · nasflow", _body(every, names), style=style, packed=data, refresh=refresh)
     path.write_text(text, encoding="utf-8")
@@ -70,23 +70,23 @@ def write_page(subjects: Sequence[Subject], path: Path, refresh: int = 0) -> Non
 class _Shown:
     """An experiment and what is computed of it once, since it takes a second for ten thousand children."""
 
-    subject: Subject
+    results: ExperimentResults
     front: Sequence[tuple[int, Child]]
     shares: Sequence[curves.Shares]
     statistics: Sequence[Mapping[str, curves.Curve]]
 
     @classmethod
-    def of(cls, subject: Subject) -> _Shown:
-        statistics = [curves.statistics_of(searched) for searched in subject.searches]
-        return cls(subject, curves.front_of(subject), curves.shares_of(subject), statistics)
+    def of(cls, results: ExperimentResults) -> _Shown:
+        statistics = [curves.statistics_of(searched) for searched in results.searches]
+        return cls(results, curves.front_of(results), curves.shares_of(results), statistics)
 
 
 def _body(every: Sequence[_Shown], names: str) -> list[str]:
-    subjects = [shown.subject for shown in every]
-    several = len(subjects) > 1
-    title = element("h1", names if several else subjects[0].experiment.name)
+    all_results = [shown.results for shown in every]
+    several = len(all_results) > 1
+    title = element("h1", names if several else all_results[0].experiment.name)
     switch = '<button type="button" id="theme" hidden>Dark / light</button>'
-    about = [] if several else [element("p", subjects[0].experiment.about, "about")]
+    about = [] if several else [element("p", all_results[0].experiment.about, "about")]
     parts = [
         '<a class="skip" href="#main">To the results</a>',
         around("header", [around("div", [title, switch], "bar"), *about]),
@@ -95,7 +95,7 @@ def _body(every: Sequence[_Shown], names: str) -> list[str]:
     ]
     if several:
         overlay = _chart("compared", 0, "Rewards of all experiments", "Running mean and best so far.")
-        pair = around("div", [*sections.compared(subjects), overlay], "pair")
+        pair = around("div", [*sections.compared(all_results), overlay], "pair")
         parts.append(_section("Side by side", [pair]))
     for place, shown in enumerate(every):
         parts.append(_experiment(shown, place, several))
@@ -105,28 +105,28 @@ def _body(every: Sequence[_Shown], names: str) -> list[str]:
 
 def _experiment(shown: _Shown, place: int, several: bool) -> str:
     level = 3 if several else 2
-    subject = shown.subject
+    results = shown.results
     on_front = frozenset((search, child.number) for search, child in shown.front)
     found: dict[str, list[str]] = {
-        "Result": outcome.result(subject),
-        "Best architectures of the search": outcome.gallery(subject, place),
-        "Curves": [*sections.beside(subject), around("div", _charts(shown, place), "charts")],
-        "Leaderboard of the search (proxy)": sections.leaderboard(subject, on_front),
+        "Result": outcome.result(results),
+        "Best architectures of the search": outcome.gallery(results, place),
+        "Curves": [*sections.beside(results), around("div", _charts(shown, place), "charts")],
+        "Leaderboard of the search (proxy)": sections.leaderboard(results, on_front),
         "All children": [_children(place)],
-        "Finals": outcome.finals(subject),
-        **outcome.details(subject),
-        "What was asked": sections.asked(subject),
-        "Cost": sections.cost(subject),
-        "How to repeat it": sections.repeat(subject),
+        "Finals": outcome.finals(results),
+        **outcome.details(results),
+        "What was asked": sections.asked(results),
+        "Cost": sections.cost(results),
+        "How to repeat it": sections.repeat(results),
     }
     head = []
     if several:
-        head = [element("h2", subject.experiment.name), element("p", subject.experiment.about, "about")]
-    if subject.missing:
-        seeds = ", ".join(map(str, subject.missing))
+        head = [element("h2", results.experiment.name), element("p", results.experiment.about, "about")]
+    if results.missing:
+        seeds = ", ".join(map(str, results.missing))
         head.append(element("p", f"Not begun yet: the searches of the seeds {seeds}.", "note"))
     written = [_section(name, parts, level) for name, parts in found.items() if parts]
-    return around("article", [*head, outcome.facts(subject), *written], id=f"experiment-{place}")
+    return around("article", [*head, outcome.facts(results), *written], id=f"experiment-{place}")
 
 
 def _section(name: str, parts: Sequence[str], level: int = 2) -> str:
@@ -134,10 +134,10 @@ def _section(name: str, parts: Sequence[str], level: int = 2) -> str:
 
 
 def _charts(shown: _Shown, place: int) -> list[str]:
-    subject = shown.subject
-    finished = [child for _, child in subject.children() if child.result is not None]
+    results = shown.results
+    finished = [child for _, child in results.children() if child.result is not None]
     best = max((child.reward for child in finished), default=0.0)
-    low = "lower" if subject.rule.lower_is_better else "higher"
+    low = "lower" if results.rule.lower_is_better else "higher"
     found = [
         _chart(
             "rewards",
@@ -145,15 +145,15 @@ def _charts(shown: _Shown, place: int) -> list[str]:
             "Reward of every child",
             f"{len(finished):,} children, best reward {rewards.shown(best)}. With running mean and best "
             + (
-                f"so far; in grey {subject.beside.experiment.name} at equal budget."
-                if subject.beside
+                f"so far; in grey {results.beside.experiment.name} at equal budget."
+                if results.beside
                 else "so far."
             ),
         ),
         _chart(
             "tradeoff",
             place,
-            f"Score against {_objective(subject)}",
+            f"Score against {_objective(results)}",
             f"On the Pareto front: {len(shown.front)} of the children; {low} scores are better.",
         ),
     ]
@@ -186,30 +186,30 @@ def _children(place: int) -> str:
     return around("div", [about], "children", data_place=str(place))
 
 
-def _objective(subject: Subject) -> str:
-    return objective_of(subject.rule).replace("_", "-")
+def _objective(results: ExperimentResults) -> str:
+    return objective_of(results.rule).replace("_", "-")
 
 
 def _data(shown: _Shown) -> Mapping[str, Any]:
     """What the page's script gets of an experiment."""
-    subject = shown.subject
-    longest = max((len(searched.children) for searched in subject.searches), default=0)
-    band = curves.band_of(subject.beside, longest) if subject.beside else None
+    results = shown.results
+    longest = max((len(searched.children) for searched in results.searches), default=0)
+    band = curves.band_of(results.beside, longest) if results.beside else None
     return {
-        "name": subject.experiment.name,
-        "seeds": [searched.seed for searched in subject.searches],
-        "metric": subject.rule.metric,
-        "lower": subject.rule.lower_is_better,
-        "objective": objective_of(subject.rule),
-        "children": columns_of(subject),
-        "rewards": [asdict(curves.rewards_of(searched)) for searched in subject.searches],
+        "name": results.experiment.name,
+        "seeds": [searched.seed for searched in results.searches],
+        "metric": results.rule.metric,
+        "lower": results.rule.lower_is_better,
+        "objective": objective_of(results.rule),
+        "children": columns_of(results),
+        "rewards": [asdict(curves.rewards_of(searched)) for searched in results.searches],
         "band": asdict(band) if band else None,
-        "beside": subject.beside.experiment.name if subject.beside else "",
+        "beside": results.beside.experiment.name if results.beside else "",
         "statistics": [{name: asdict(curve) for name, curve in told.items()} for told in shown.statistics],
         "front": [[place, child.number] for place, child in shown.front],
         "shares": [asdict(one) for one in shown.shares],
         "rounds": [
             [round(10 * (done.sampled_at - searched.batches[0].sampled_at)) for done in searched.batches]
-            for searched in subject.searches
+            for searched in results.searches
         ],
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.report import charts
 from nas.report.drawings import draw, draw_decisions, save
-from nas.report.subject import Subject
+from nas.report.results import ExperimentResults
 
 CHARTS = {
     "rewards": charts.rewards,
@@ -18,28 +18,28 @@ CHARTS = {
 """By the name of their file."""
 
 
-def write_curves(subject: Subject, folder: Path) -> list[Path]:
+def write_curves(results: ExperimentResults, folder: Path) -> list[Path]:
     """Writes the curves and the drawing of the space, those that there is something to show for."""
     written = []
     for name, chart in CHARTS.items():
-        if svg := chart(subject):
+        if svg := chart(results):
             written.append(folder / f"{name}.svg")
             written[-1].write_text(svg, encoding="utf-8")
     written.append(folder / "space.svg")
-    save(draw_decisions(subject.experiment.built_space), written[-1])
+    save(draw_decisions(results.experiment.built_space), written[-1])
     return written
 
 
-def write_drawings(subject: Subject, folder: Path, count: int) -> dict[tuple[int, int], Path]:
+def write_drawings(results: ExperimentResults, folder: Path, count: int) -> dict[tuple[int, int], Path]:
     """Writes the drawings of the best architectures.
 
     Returns:
         The file of each, by the seed of its search and the child's number, best first.
     """
-    shape, outputs = subject.sizes or (None, None)
+    shape, outputs = results.sizes or (None, None)
     written = {}
-    for rank, (place, child) in enumerate(subject.best[:count], 1):
-        seed = subject.searches[place].seed
+    for rank, (place, child) in enumerate(results.best[:count], 1):
+        seed = results.searches[place].seed
         path = folder / f"best-{rank:02}.svg"
         save(draw(child.proposal.architecture, shape, outputs), path)
         written[seed, child.number] = path

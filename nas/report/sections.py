@@ -11,22 +11,22 @@ import numpy as np
 from nas.report.curves import running_window
 from nas.report.drawings import draw_decisions
 from nas.report.drawings.svg import inline
+from nas.report.formatting import counted, duration, measured, plain, with_interval
 from nas.report.html import around, element, folded, table
-from nas.report.subject import Searched, Subject
-from nas.report.words import counted, duration, measured, plain, with_interval
+from nas.report.results import ExperimentResults, Searched
 
 STAGES = ("search", "finalize", "evaluate")
 
 PLACES = 20
 
 
-def beside(subject: Subject) -> list[str]:
+def beside(results: ExperimentResults) -> list[str]:
     """This search and the one beside it at equal budget."""
-    if subject.alone:
-        return [element("p", f"Nothing stands beside it: {subject.alone}", "note")]
-    if subject.beside is None:
+    if results.alone:
+        return [element("p", f"Nothing stands beside it: {results.alone}", "note")]
+    if results.beside is None:
         return []
-    both = (subject, subject.beside)
+    both = (results, results.beside)
     children = min((_finished(searched) for one in both for searched in one.searches), default=0)
     last = running_window(children)
     shown = (np.mean, lambda rewards: np.mean(rewards[-last:]), np.max)
@@ -60,10 +60,10 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def leaderboard(subject: Subject, front: frozenset[tuple[int, int]]) -> list[str]:
+def leaderboard(results: ExperimentResults, front: frozenset[tuple[int, int]]) -> list[str]:
     """The best of the search; `front` are (search, number) of the children on the Pareto front."""
     rows = []
-    for rank, (place, child) in enumerate(subject.best[:PLACES], 1):
+    for rank, (place, child) in enumerate(results.best[:PLACES], 1):
         done = child.result
         if done is None:
             continue  # best children have results; this tells the type checker
@@ -71,16 +71,16 @@ def leaderboard(subject: Subject, front: frozenset[tuple[int, int]]) -> list[str
             (
                 rank,
                 child.number,
-                subject.searches[place].seed,
+                results.searches[place].seed,
                 done.reward,
-                measured(subject.score(child), subject.rule.metric),
+                measured(results.score(child), results.rule.metric),
                 done.parameters,
                 duration(done.train_seconds),
                 (place, child.number) in front,
                 child.proposal.architecture.text(),
             )
         )
-    metric = plain(subject.rule.metric)
+    metric = plain(results.rule.metric)
     columns = (
         "place",
         "child",
@@ -102,9 +102,9 @@ def leaderboard(subject: Subject, front: frozenset[tuple[int, int]]) -> list[str
     ]
 
 
-def asked(subject: Subject) -> list[str]:
+def asked(results: ExperimentResults) -> list[str]:
     """What the experiment says, and its space as a picture."""
-    experiment = subject.experiment
+    experiment = results.experiment
     parts = {
         "data": experiment.data,
         "space": experiment.space,
@@ -137,10 +137,10 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key.replace('_', ' ')} {value}"
 
 
-def cost(subject: Subject) -> list[str]:
+def cost(results: ExperimentResults) -> list[str]:
     """Device time by how trainings ended."""
-    statuses = Counter(child.status for _, child in subject.children())
-    seconds = device_seconds(subject)
+    statuses = Counter(child.status for _, child in results.children())
+    seconds = device_seconds(results)
     whole = sum(seconds.values()) or 1.0
     rows = [
         (
@@ -155,29 +155,29 @@ def cost(subject: Subject) -> list[str]:
         table(("children ended as", "number", "device time", "part"), rows, "Device time of the search"),
         element("p", f"The search: {counted(statuses)}; {duration(sum(seconds.values()))}.", "note"),
     ]
-    if subject.final is not None:
-        trained = subject.final["finalists"]
+    if results.final is not None:
+        trained = results.final["finalists"]
         spent = duration(sum(one["train_seconds"] for one in trained))
         ended = counted(Counter(one["status"] for one in trained))
         parts.append(element("p", f"The finals: {ended}; {spent} of training.", "note"))
     return parts
 
 
-def repeat(subject: Subject) -> list[str]:
+def repeat(results: ExperimentResults) -> list[str]:
     """What must be the same for the same result, and the commands."""
-    first, name = subject.searches[0], subject.experiment.name
+    first, name = results.searches[0], results.experiment.name
     commit, data = first.commit, first.definition.get("data", {})
     rows: list[tuple[str, object]] = [
         ("git commit of the search", commit or "unknown"),
         ("data", f"{data.get('name', '?')}, digest {data.get('digest', '?')}"),
-        *((f"fingerprint, seed {searched.seed}", searched.fingerprint) for searched in subject.searches),
+        *((f"fingerprint, seed {searched.seed}", searched.fingerprint) for searched in results.searches),
         ("threads for each child", first.definition.get("threads")),
         ("device and backend", f"{first.definition.get('device')}, {first.definition.get('backend')}"),
     ]
-    if subject.final is not None:
-        rows.append(("fingerprint of the finals", subject.final["fingerprint"]))
+    if results.final is not None:
+        rows.append(("fingerprint of the finals", results.final["fingerprint"]))
     checkout = [f"git checkout {commit.rstrip('+')}"] if commit else []
-    stages = STAGES if subject.experiment.recipe is not None else STAGES[:1]
+    stages = STAGES if results.experiment.recipe is not None else STAGES[:1]
     commands = [*checkout, "make setup", *(f"nas {stage} {name}" for stage in stages), f"nas report {name}"]
     parts = [table(("", ""), rows, "What defines the search", "plain")]
     if commit.endswith("+"):
@@ -185,18 +185,18 @@ def repeat(subject: Subject) -> list[str]:
     return [*parts, around("pre", [element("code", "\n".join(commands))], tabindex="0")]
 
 
-def compared(subjects: Sequence[Subject]) -> list[str]:
+def compared(all_results: Sequence[ExperimentResults]) -> list[str]:
     """Several experiments side by side, one column for each."""
     lines: dict[str, list[object]] = defaultdict(list)
-    for subject in subjects:
-        experiment, metric = subject.experiment, subject.rule.metric
-        children = [child for _, child in subject.children()]
-        test = subject.evaluation["test"] if subject.evaluation else None
-        best = subject.best[0][1] if subject.best else None
+    for results in all_results:
+        experiment, metric = results.experiment, results.rule.metric
+        children = [child for _, child in results.children()]
+        test = results.evaluation["test"] if results.evaluation else None
+        best = results.best[0][1] if results.best else None
         lines["space"].append(experiment.space.name)
         lines["controller"].append(experiment.controller.name)
         lines["data"].append(experiment.data.name)
-        lines["repeats"].append(len(subject.searches))
+        lines["repeats"].append(len(results.searches))
         lines["children finished"].append(sum(child.result is not None for child in children))
         lines["failed"].append(sum(child.result is not None and not child.result.ok for child in children))
         lines["mean reward (proxy)"].append(
@@ -204,23 +204,23 @@ def compared(subjects: Sequence[Subject]) -> list[str]:
         )
         lines["best reward (proxy)"].append(best.reward if best else None)
         lines["best score (proxy)"].append(
-            f"{measured(subject.score(best), metric)} {plain(metric)}" if best else None
+            f"{measured(results.score(best), metric)} {plain(metric)}" if best else None
         )
         lines["test of the winner"].append(with_interval(test["winner"], test["metric"]) if test else None)
         lines["test of the baseline"].append(
             with_interval(test["baseline"], test["metric"]) if test and test["baseline"] else None
         )
         lines["parameters of the best"].append(best.result.parameters if best and best.result else None)
-        lines["device time"].append(duration(sum(device_seconds(subject).values())))
-    columns = ("", *(subject.experiment.name for subject in subjects))
+        lines["device time"].append(duration(sum(device_seconds(results).values())))
+    columns = ("", *(results.experiment.name for results in all_results))
     rows = [(name, *values) for name, values in lines.items()]
     return [table(columns, rows, "The experiments side by side", "plain")]
 
 
-def device_seconds(subject: Subject) -> dict[str, float]:
+def device_seconds(results: ExperimentResults) -> dict[str, float]:
     """Seconds of devices by status: training and what is around it; a shared result costs nothing."""
     found: dict[str, float] = defaultdict(float)
-    for _, child in subject.children():
+    for _, child in results.children():
         if child.result is not None and child.same_as is None:
             found[child.status] += child.result.train_seconds + child.result.overhead_seconds
     return found

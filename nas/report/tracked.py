@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nas.experiment import Experiment
 from nas.report.pictures import write_curves, write_drawings
-from nas.report.subject import FindRecord, gather
+from nas.report.results import FindRecord, gather
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.tracking import Tracker
@@ -40,15 +40,15 @@ def attach(
         return read_record(one, workspace)
 
     find = find or by_definition
-    subject = gather(experiment, workspace, find)
+    results = gather(experiment, workspace, find)
     tracker = Tracker(workspace)
     runs = []
     with tempfile.TemporaryDirectory() as name:
         curves = Path(name) / "pictures"
         curves.mkdir()
-        write_curves(subject, curves)
-        drawings = write_drawings(subject, curves, DRAWN)
-        for searched in subject.searches:
+        write_curves(results, curves)
+        drawings = write_drawings(results, curves, DRAWN)
+        for searched in results.searches:
             own = {number: path for (seed, number), path in drawings.items() if seed == searched.seed}
             with find(experiment.with_seed(searched.seed)) as record:
                 run = tracker.attach(record, [page, curves], own)

@@ -195,7 +195,7 @@ class Search:
         if isinstance(architecture, UnknownArchitecture):
             raise SearchError(f"child {child.number} can't be trained: {architecture.reason}")
         folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
-        job = Job(child.proposal, child.seed, self._elders(child.batch), folder)
+        job = Job(child.proposal, child.seed, self._median_curve(child.batch), folder)
 
         def started(slot: str) -> None:
             self.record.begin_child(child.number, slot)
@@ -334,15 +334,15 @@ class Search:
             except Exception as error:  # a display that fails must never stop a search
                 logger.warning("a listener of the search failed at '%s': %s", event.what, error)
 
-    def _elders(self, batch: int) -> tuple[float, ...]:
+    def _median_curve(self, batch: int) -> tuple[float, ...]:
         """Median of what the recipe watches at each epoch over the children of earlier batches.
 
-        Of those that ended well, each for the epochs that it finished (see `Recipe.hopeless`).
+        Of those that ended well, each for the epochs that it finished (see `Recipe.stops_at_median`).
         """
         if self.experiment.recipe is None:
             return ()
         recipe = self.experiment.built_recipe()
-        if not getattr(recipe, "stop_hopeless", False):
+        if not getattr(recipe, "median_stopping", False):
             return ()
         with self._lock:
             self._add_curves(self.record.curves(recipe.watched, self._batches_in_curves, batch))

@@ -26,7 +26,7 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: `architecture` (JSON); `recipe` (name and fields, what the controller decided included);
-            `seed`; `data` (folder of the prepared data); `elders` (see `nas.evaluation.Job`); `folder`
+            `seed`; `data` (folder of the prepared data); `median_curve` (see `nas.evaluation.Job`); `folder`
             (where files may be kept, or empty); `device` (see `nas.training.device.prepare`).
 
     Returns:
@@ -45,7 +45,7 @@ def train(job: Mapping[str, Any]) -> dict[str, Any]:
             data=Path(job["data"]),
             seed=int(job["seed"]),
             device=job["device"],
-            elders=tuple(job.get("elders") or ()),
+            median_curve=tuple(job.get("median_curve") or ()),
             folder=Path(job["folder"]) if job.get("folder") else None,
         )
         _function(recipe.trainer)(run)

@@ -1,4 +1,4 @@
-"""The loop over epochs that all trainers share: it goes on where it was, and ends what is hopeless."""
+"""The loop over epochs that all trainers share: it goes on where it was, and stops at the median."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def train_epochs(
     variables: Sequence[keras.Variable],
     data_digest: str,
 ) -> None:
-    """Trains until the last epoch, or until the recipe calls the child hopeless.
+    """Trains until the last epoch, or until the recipe's median stopping ends it.
 
     With `run.folder`, an interrupted training goes on after its last finished epoch, as if it had never
     stopped. The checkpoint stays there: whoever begins a finished training again, because its result was
@@ -49,7 +49,7 @@ def train_epochs(
         run.history.extend(state["history"])
         run.train_seconds = state["train_seconds"]
     while len(run.history) < recipe.epochs:
-        if recipe.hopeless([done[recipe.watched] for done in run.history], run.elders):
+        if recipe.stops_at_median([done[recipe.watched] for done in run.history], run.median_curve):
             run.stopped_early = True
             return
         begun, before = time.perf_counter(), run.train_seconds

@@ -63,10 +63,10 @@ class ImageRecipe(Recipe):
         steps_per_execution: training steps for each call from Python; `auto` chooses by the epoch.
         train_examples: train on this many images only, the same ones for every child, with the
             classes in proportion; None: all.
-        stop_hopeless: stop a child whose best validation accuracy so far is under the median of what the
-            children of earlier rounds had at the same epoch (see `Recipe.hopeless`, which also tells how
-            this differs from the rule of Vizier).
-        grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
+        median_stopping: stop a child whose best validation accuracy so far is under the median of what the
+            children of earlier rounds had at the same epoch (see `Recipe.stops_at_median`, which also tells
+            how this differs from the rule of Vizier).
+        grace_epochs: no child is stopped by this rule before it has finished this many epochs.
         latency_examples: measure the trained network's latency with so many examples at a time (see
             `nas.training.latency`), for a reward that trades it; 0: not at all.
         stack: what is built from a cell, by its name and options, as in
@@ -96,7 +96,7 @@ class ImageRecipe(Recipe):
     precision: str = "auto"
     steps_per_execution: int | str = "auto"
     train_examples: int | None = None
-    stop_hopeless: bool = False
+    median_stopping: bool = field(default=False, metadata={plugins.WAS: "stop_hopeless"})
     grace_epochs: int = 5
     latency_examples: int = 0
     stack: Stack | Mapping[str, Any] | None = field(default=None, metadata=plugins.LATER)
@@ -113,7 +113,7 @@ class ImageRecipe(Recipe):
         self._number("batch_norm_epsilon", above=0.0)
         self._number("momentum", least=0.0, below=1.0)
         self._number("batch_norm_momentum", least=0.0, below=1.0)
-        self._truth("nesterov", "flip", "stop_hopeless")
+        self._truth("nesterov", "flip", "median_stopping")
         self._one_of("schedule", SCHEDULES)
         self._one_of("precision", PRECISIONS)
         self._fractions()

@@ -58,10 +58,10 @@ class LanguageRecipe(Recipe):
         dropout_output: rate for the input of the softmax. These three masks are drawn for each stream and
             unit and stay the same over a window ("variational" dropout).
         train_tokens: train on the first tokens only; None: all.
-        stop_hopeless: stop a child whose lowest validation perplexity so far is above the median of what
-            the children of earlier rounds had at the same epoch (see `Recipe.hopeless`, which also tells
-            how this differs from the rule of Vizier).
-        grace_epochs: no child is stopped as hopeless before it has finished this many epochs.
+        median_stopping: stop a child whose lowest validation perplexity so far is above the median of what
+            the children of earlier rounds had at the same epoch (see `Recipe.stops_at_median`, which also
+            tells how this differs from the rule of Vizier).
+        grace_epochs: no child is stopped by this rule before it has finished this many epochs.
     """
 
     trainer: ClassVar[str] = "nas.training.language:train"
@@ -110,7 +110,7 @@ class LanguageRecipe(Recipe):
         self._number("weight_decay", least=0.0)
         for name in RATES:
             self._number(name, least=0.0, below=1.0)
-        self._truth("tied", "stop_hopeless")
+        self._truth("tied", "median_stopping")
         self._one_of("optimizer", OPTIMIZERS)
 
     def learning_rate_at(self, epoch: int) -> float:

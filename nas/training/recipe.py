@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nas import plugins
 from nas.errors import InputError, nearest
 from nas.spaces import Architecture, Cost, Stack
 
@@ -41,7 +42,7 @@ class Recipe(ABC):
     lower_is_better: ClassVar[bool] = False
 
     epochs: int = 1
-    stop_hopeless: bool = False
+    median_stopping: bool = field(default=False, metadata={plugins.WAS: "stop_hopeless"})
     grace_epochs: int = 5
 
     @abstractmethod
@@ -69,37 +70,41 @@ class Recipe(ABC):
         """
         return {}
 
-    def hopeless(self, values: Sequence[float], elders: Sequence[float]) -> bool:
-        """Whether a child is stopped now: its best value so far is strictly worse than its elders' median.
+    def stops_at_median(self, values: Sequence[float], median_curve: Sequence[float]) -> bool:
+        """Median stopping rule: whether a child's best value so far is strictly worse than the median.
 
-        The median is that of the values which the elders measured at the child's last finished epoch. No
-        child is stopped before it has finished `grace_epochs`, nor at an epoch that no elder finished.
+        The median is that of the values which the children of earlier rounds measured at the child's last
+        finished epoch. No child is stopped before it has finished `grace_epochs`, nor at an epoch that none
+        of those finished.
 
-        Source: the median stopping rule of Vizier (Golovin et al. 2017, §3.2.2).
+        Source: Vizier's rule of this name (Golovin et al. 2017, §3.2.2).
 
         Differs from the paper: that compares with the median of *running averages*, the mean of all that
         each trial measured up to this epoch. While trainings improve, such a mean lags behind the value of
-        the epoch, so the rule here stops more children. The elders are the children of earlier rounds that
+        the epoch, so the rule here stops more children. Compared are the children of earlier rounds that
         ended well, stopped ones for the epochs that they have (there: all completed trials), so that the
         answer doesn't depend on which child of a round happens to end first.
 
         Args:
             values: what is `watched`, for each finished epoch of the child.
-            elders: median of the elders' at each epoch; may be shorter.
+            median_curve: median of the earlier children's at each epoch; may be shorter.
         """
         epochs = len(values)
-        if not self.stop_hopeless or epochs < max(1, self.grace_epochs) or epochs > len(elders):
+        if not self.median_stopping or epochs < max(1, self.grace_epochs) or epochs > len(median_curve):
             return False
         if self.lower_is_better:
-            return min(values) > elders[epochs - 1]
-        return max(values) < elders[epochs - 1]
+            return min(values) > median_curve[epochs - 1]
+        return max(values) < median_curve[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON, without those that are `nas.plugins.LATER` and have their default."""
+        """All fields, as JSON, under the names that are stored (see `nas.plugins.WAS`).
+
+        Those that are `nas.plugins.LATER` and have their default are left out.
+        """
         values = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if "later" not in field.metadata or getattr(self, field.name) != field.default
+            one.metadata.get(plugins.WAS, one.name): getattr(self, one.name)
+            for one in fields(self)
+            if "later" not in one.metadata or getattr(self, one.name) != one.default
         }
         return {name: _json(value) for name, value in values.items()}
 

@@ -28,7 +28,7 @@ class Run:
         recipe: how to train it.
         data: folder of the prepared data.
         seed: of all randomness.
-        elders: the elders' median at each epoch; see `nas.evaluation.Job`.
+        median_curve: what median stopping compares with at each epoch; see `nas.evaluation.Job`.
         folder: where files may be kept; None: keep nothing. What `files` doesn't name is removed once
             the result is committed and judged.
         device: the slot, as `nas.training.device.prepare` was given it.
@@ -47,7 +47,7 @@ class Run:
     data: Path
     seed: int
     device: Mapping[str, Any]
-    elders: tuple[float, ...] = ()
+    median_curve: tuple[float, ...] = ()
     folder: Path | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     parameters: int = 0

@@ -306,7 +306,7 @@ class ChildPool(Evaluator):
             "recipe": recipe,
             "seed": job.seed,
             "data": str(self._data_folder),
-            "elders": list(job.elders),
+            "median_curve": list(job.median_curve),
             "folder": str(self._workspace.root / job.folder) if job.folder else "",
             "device": slot.device(),
             "log": str(log) if log else "",

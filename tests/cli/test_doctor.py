@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli import checks
+from nas.cli import doctor
 from nas.workers.slots import Gpu, Lease, Slot
 from nas.workspace import Workspace
 from tests.cli.conftest import Nas, Write
@@ -82,18 +82,18 @@ def test_the_backend_is_the_one_that_keras_will_take(
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    assert checks.backend().found == "tensorflow (the default)"
+    assert doctor.backend().found == "tensorflow (the default)"
     (tmp_path / "keras.json").write_text('{"backend": "torch"}')
-    assert checks.backend().state == "broken"
+    assert doctor.backend().state == "broken"
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert checks.backend().state == "broken"
-    assert "'jax' (KERAS_BACKEND) is not installed" in checks.backend().advice
+    assert doctor.backend().state == "broken"
+    assert "'jax' (KERAS_BACKEND) is not installed" in doctor.backend().advice
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
-    assert checks.backend().state == "ok"
+    assert doctor.backend().state == "ok"
     monkeypatch.setenv("JAX_ENABLE_X64", "1")
-    assert checks.backend().state == "note"
-    assert "JAX_ENABLE_X64=1" in checks.backend().advice
+    assert doctor.backend().state == "note"
+    assert "JAX_ENABLE_X64=1" in doctor.backend().advice
 
 
 def test_slots_name_their_holders_and_why_a_child_would_wait(nas: Nas, write: Write) -> None:
@@ -112,8 +112,8 @@ def test_slots_name_their_holders_and_why_a_child_would_wait(nas: Nas, write: Wr
 def test_gpus_are_listed_and_missing_cuda_is_noted(
     nas: Nas, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "find_gpus", lambda: [Gpu(0, "NVIDIA A", 10 * 2**30)])
-    monkeypatch.setattr(checks, "_installed", lambda: iter(["tensorflow"]))
+    monkeypatch.setattr(doctor, "find_gpus", lambda: [Gpu(0, "NVIDIA A", 10 * 2**30)])
+    monkeypatch.setattr(doctor, "_installed", lambda: iter(["tensorflow"]))
     found = findings(nas)
     assert found["devices", "gpu 0"]["found"] == "NVIDIA A, 10 GiB"
     assert found["devices", "cuda"]["state"] == "note"
@@ -130,9 +130,9 @@ def test_a_busy_port_names_who_listens() -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         number = server.getsockname()[1]
-        assert checks.port(number, "MLflow").state == "ok"
+        assert doctor.port(number, "MLflow").state == "ok"
         server.listen()
-        busy = checks.port(number, "MLflow")
+        busy = doctor.port(number, "MLflow")
     assert busy.state == "note"
     assert "listens (MLflow)" in busy.found
 
@@ -189,8 +189,8 @@ def test_what_dvc_reads_otherwise_is_a_note_and_what_nobody_can_read_is_broken(
 def test_data_sets_of_the_pipeline_without_their_raw_data_are_named(nas: Nas, workspace: Workspace) -> None:
     params = workspace.root / "params.yaml"
     params.write_text("datasets: {mine: {experiment: mine}, whole: {experiment: b, raw: data/raw/b}}\n")
-    told = [f for f in checks.folders(workspace) if f.what == "params.yaml"]
+    told = [f for f in doctor.folders(workspace) if f.what == "params.yaml"]
     assert [f.state for f in told] == ["broken"]
     assert "datasets.mine has no `raw`" in told[0].found
     params.write_text("datasets: [\n")
-    assert [f.state for f in checks.folders(workspace) if f.what == "params.yaml"] == ["broken"]
+    assert [f.state for f in doctor.folders(workspace) if f.what == "params.yaml"] == ["broken"]

@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from nas.cli import main, searching
+from nas.cli import main, search
 from nas.cli.app import app
-from nas.cli.signals import Stopped, ends_on_signals
+from nas.cli.process import Stopped, ends_on_signals
 from nas.errors import SearchError
 from nas.search.record import Record
 from nas.workspace import Workspace
@@ -113,7 +113,7 @@ def test_another_error_of_ours_is_exit_code_1(
         raise SearchError("it can't go on")
 
     write()
-    monkeypatch.setattr(searching, "open_search", broken)
+    monkeypatch.setattr(search, "open_search", broken)
     ended = nas("search", "tiny", "--no-track")
     assert (ended.code, ended.err) == (1, "nas: it can't go on\n")
 
@@ -125,7 +125,7 @@ def test_an_error_that_nobody_expected_keeps_its_traceback(
         raise ZeroDivisionError
 
     write()
-    monkeypatch.setattr(searching, "open_search", broken)
+    monkeypatch.setattr(search, "open_search", broken)
     with pytest.raises(ZeroDivisionError):
         main(["search", "tiny", "--no-track"])
 

@@ -18,7 +18,7 @@ from nas.search.opening import open_search
 from nas.search.record import Record
 from nas.workspace import Workspace
 from tests.cli.conftest import ENTRIES, Nas, Write
-from tests.making import write_experiment
+from tests.factories import write_experiment
 
 EVIL = "evil:boom"
 

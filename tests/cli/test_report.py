@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.cli import reporting
+from nas.cli import report
 from nas.search.record import Record
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
@@ -73,17 +73,17 @@ def test_a_search_that_runs_is_watched_until_it_rests(
     nas: Nas, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holders = iter([4711, 4711, None])
-    monkeypatch.setattr(reporting.time, "sleep", lambda _: None)
+    monkeypatch.setattr(report.time, "sleep", lambda _: None)
     monkeypatch.setattr("nas.cli.records.RecordFile.holder", lambda _: next(holders))
     written = []
-    write = reporting._write
+    write = report._write
 
     def remember(*arguments: object) -> Path:
         path = write(*arguments)  # type: ignore[arg-type]
         written.append(re.findall(r'data-refresh="(\d+)"', page(workspace))[0])
         return path
 
-    monkeypatch.setattr(reporting, "_write", remember)
+    monkeypatch.setattr(report, "_write", remember)
     ended = nas("report", "tiny", "--watch", "--every", "5")
     assert ended.code == 0
     assert ended.out.endswith("Nobody works on the search any more.\n")

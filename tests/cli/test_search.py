@@ -25,7 +25,7 @@ from nas.search.search import Event, Search
 from nas.workers.slots import Lease, Slot
 from nas.workspace import Workspace
 from tests.cli.conftest import NETS, Nas, Write
-from tests.making import job
+from tests.factories import job
 
 
 def children(workspace: Workspace) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from nas.cli.layers import lines_of
-from nas.cli.showing import curves, spark
+from nas.cli.show import curves, spark
 from nas.spaces import parse_architecture
 from tests.cli.conftest import Nas, Write
 

@@ -8,7 +8,7 @@ import pytest
 
 from nas.datasets.archive import read_members
 from nas.errors import DataError
-from tests.datasets.making import write_archive
+from tests.datasets.factories import write_archive
 
 FILES = {"set/a.bin": np.random.RandomState(0).bytes(50_000), "set/b.bin": b"b" * 1000}
 

@@ -12,7 +12,7 @@ from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
-from tests.datasets.making import CIFAR_NAMES, cifar_batch, cifar_files, described, write_archive
+from tests.datasets.factories import CIFAR_NAMES, cifar_batch, cifar_files, described, write_archive
 
 
 class TestCifar10(ImageSourceContract):

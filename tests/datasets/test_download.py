@@ -13,7 +13,7 @@ import pytest
 
 from nas.datasets.download import download
 from nas.errors import DataError, InputError, TemporaryError
-from tests.datasets.making import Server, described, serving
+from tests.datasets.factories import Server, described, serving
 
 CONTENT = np.random.RandomState(0).bytes(3_000_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -9,7 +9,7 @@ from nas.datasets import Labelled, RawImages, images, prepare
 from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.workspace import Workspace
-from tests.datasets.making import write_folder
+from tests.datasets.factories import write_folder
 
 
 def test_a_split_that_the_source_has_itself_is_not_taken_from_its_training_images(tmp_path: Path) -> None:

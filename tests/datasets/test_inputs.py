@@ -17,7 +17,7 @@ from nas.datasets.source import Places
 from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.workspace import Workspace
-from tests.datasets.making import encoded, write_folder, write_parquet
+from tests.datasets.factories import encoded, write_folder, write_parquet
 
 PIXELS = np.random.RandomState(0).randint(0, 256, (20, 4, 4)).astype(np.uint8)
 

@@ -16,7 +16,7 @@ from nas.datasets.archive import read_members
 from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.workspace import Workspace
-from tests.datasets.making import encoded, write_archive, write_folder
+from tests.datasets.factories import encoded, write_archive, write_folder
 
 NPZ = Data(source="npz", path="mine.npz")
 TOO_LARGE = (

@@ -19,7 +19,7 @@ from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
-from tests.datasets.making import encoded, write_folder, write_parquet
+from tests.datasets.factories import encoded, write_folder, write_parquet
 
 ANIMALS = {"cat": 12, "dog": 10, "eel": 8}
 

@@ -17,7 +17,7 @@ from nas.workspace import Workspace
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> PreparedImages:
-    found = prepare(Data(source="tests.datasets.making:Stripes"), Workspace(tmp_path))
+    found = prepare(Data(source="tests.datasets.factories:Stripes"), Workspace(tmp_path))
     assert isinstance(found, PreparedImages)
     return found
 
@@ -103,7 +103,7 @@ def test_a_damaged_description_is_named(prepared: PreparedImages, text: str) -> 
 
 
 def test_a_data_set_is_opened_as_what_it_is(prepared: PreparedImages, tmp_path: Path) -> None:
-    text = prepare(Data(source="tests.datasets.making:Verses"), Workspace(tmp_path))
+    text = prepare(Data(source="tests.datasets.factories:Verses"), Workspace(tmp_path))
     assert isinstance(load(text.folder), PreparedText)
     assert isinstance(load(prepared.folder), PreparedImages)
     assert (text.kind, prepared.kind) == ("text", "images")
@@ -116,7 +116,7 @@ def test_one_that_was_prepared_before_kinds_had_names_holds_images(prepared: Pre
 
 
 def test_who_needs_another_kind_is_told(prepared: PreparedImages, tmp_path: Path) -> None:
-    text = prepare(Data(source="tests.datasets.making:Verses"), Workspace(tmp_path))
+    text = prepare(Data(source="tests.datasets.factories:Verses"), Workspace(tmp_path))
     with pytest.raises(InputError, match="'stripes' holds images, but text is needed here"):
         load(prepared.folder, PreparedText)
     with pytest.raises(InputError, match="'verses' holds text, but images is needed here"):

@@ -17,9 +17,9 @@ from nas.errors import DataError, InputError, TemporaryError
 from nas.experiment import Data
 from nas.testing.datasets import ImageSourceContract
 from nas.workspace import Workspace
-from tests.datasets.making import write_folder
+from tests.datasets.factories import write_folder
 
-STRIPES = "tests.datasets.making:Stripes"
+STRIPES = "tests.datasets.factories:Stripes"
 
 
 class TestStripes(ImageSourceContract):

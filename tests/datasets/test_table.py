@@ -13,7 +13,7 @@ from nas.datasets import PreparedTable, load, prepare, verify
 from nas.errors import DataError, InputError
 from nas.experiment import Data
 from nas.workspace import Workspace
-from tests.tables.making import DECISIONS, small_table, write_table
+from tests.tables.factories import DECISIONS, small_table, write_table
 
 
 def data(**changes: object) -> Data:

@@ -29,9 +29,9 @@ from nas.errors import DataError, InputError, TemporaryError
 from nas.experiment import Data
 from nas.testing.datasets import TextSourceContract
 from nas.workspace import Workspace
-from tests.datasets.making import Stripes
+from tests.datasets.factories import Stripes
 
-VERSES = "tests.datasets.making:Verses"
+VERSES = "tests.datasets.factories:Verses"
 
 
 class TestVersesByWord(TextSourceContract):

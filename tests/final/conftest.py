@@ -12,8 +12,8 @@ from nas.experiment import Experiment
 from nas.final import evaluate, finalize
 from nas.search.opening import open_search
 from nas.workspace import Workspace
+from tests.factories import tiny_experiment
 from tests.final.fakes import Apart
-from tests.making import tiny_experiment
 
 Searched = Callable[..., tuple[Experiment, Workspace]]
 

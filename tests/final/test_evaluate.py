@@ -1,4 +1,4 @@
-"""The test data is touched once for each winner, and every touch is counted."""
+"""A winner is evaluated on the test data once, and every evaluation is counted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.final import evaluate as module
 from nas.final.evaluate import evaluate, rank_correlation
+from nas.final.evaluations import read_evaluation
 from nas.final.finalize import finalize, sha256
-from nas.final.touches import read_evaluation
 from nas.workspace import Workspace
 from tests.final.conftest import Searched
 from tests.final.fakes import Apart

@@ -13,8 +13,8 @@ from nas.final.finalists import Entry, Finalist, entries, final_experiment, fina
 from nas.search.opening import open_search, read_record
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
+from tests.factories import tiny_experiment
 from tests.final.conftest import Searched
-from tests.making import tiny_experiment
 from tests.networks.stacks import Plain
 
 A = Finalist(parse_architecture("conv:3x3x4@0"), {"learning_rate": 0.3}, reward=0.5)

@@ -10,7 +10,7 @@ from nas.final.finalize import finalize
 from nas.search.leaderboard import write_search_outputs
 from nas.search.opening import open_search
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 
 
 def main(root: Path) -> None:

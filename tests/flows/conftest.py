@@ -9,8 +9,8 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 import flows  # noqa: F401 - before Prefect, which reads its environment once
+from tests.factories import write_experiment
 from tests.flows.processes import Flow
-from tests.making import write_experiment
 
 
 @pytest.fixture

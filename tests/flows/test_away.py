@@ -25,8 +25,8 @@ from nas.experiment import load
 from nas.loopback import bypass_proxies
 from nas.search.opening import read_record
 from nas.workspace import Workspace
+from tests.factories import write_experiment
 from tests.flows.processes import Flow, until
-from tests.making import write_experiment
 from tests.servers import answering
 
 

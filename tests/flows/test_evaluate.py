@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import flows.evaluate as module
-from tests.making import write_experiment
+from tests.factories import write_experiment
 
 EVALUATION = {
     "test": {"metric": "accuracy", "winner": {"value": 0.9}, "touches": 1},

@@ -16,8 +16,8 @@ from prefect.client.schemas.filters import FlowRunFilter, LogFilter
 from flows.pipeline import one_at_a_time
 from nas.errors import TemporaryError
 from nas.workspace import Workspace
+from tests.factories import write_experiment
 from tests.flows.processes import Flow, until
-from tests.making import write_experiment
 
 LIMIT = 10.0
 """Seconds: DVC and its stages get 8 between TERM and KILL."""

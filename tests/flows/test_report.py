@@ -10,7 +10,7 @@ import pytest
 import flows.report as module
 from flows._runs import AWAY
 from nas.errors import TemporaryError
-from tests.making import write_experiment
+from tests.factories import write_experiment
 
 
 @pytest.fixture

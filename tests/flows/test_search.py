@@ -18,8 +18,8 @@ from nas.experiment import load
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.workspace import Workspace
+from tests.factories import write_experiment
 from tests.flows.processes import until
-from tests.making import write_experiment
 
 
 def record(home: Path, name: str = "tiny", seed: int | None = None) -> Record:

@@ -22,8 +22,8 @@ from flows.search import main, search
 from nas.experiment import load
 from nas.search.opening import read_record
 from nas.workspace import Workspace
+from tests.factories import write_experiment
 from tests.flows.processes import Flow, until
-from tests.making import write_experiment
 
 LIMIT = 5.0
 """Seconds that a stopped flow may take, as the program promises."""

@@ -10,12 +10,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from nas.report.page import write_page
-from nas.report.subject import Subject, gather
+from nas.report.results import ExperimentResults, gather
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 from tests.report.browsing import browser, opened
-from tests.report.making import make_search
+from tests.report.factories import make_search
 
 CHILDREN = 120
 EVIL = "<img src=x onerror=alert(1)> & <script>alert(2)</script>"
@@ -27,7 +27,7 @@ def running() -> Iterator[Browser]:
         yield found
 
 
-def subject(folder: Path, name: str, children: int = CHILDREN, **changes: object) -> Subject:
+def results(folder: Path, name: str, children: int = CHILDREN, **changes: object) -> ExperimentResults:
     experiment = tiny_experiment(folder, name, about=EVIL, **changes)
     workspace = Workspace(folder)
     path = make_search(experiment, workspace, children, failing=0.1)
@@ -37,7 +37,7 @@ def subject(folder: Path, name: str, children: int = CHILDREN, **changes: object
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
-    write_page([subject(folder, "tiny")], folder / "a page.html")
+    write_page([results(folder, "tiny")], folder / "a page.html")
     return folder / "a page.html"
 
 
@@ -198,7 +198,7 @@ def test_what_has_no_name_for_ears_is_not_there(page: Page) -> None:
 
 
 def test_experiments_stand_side_by_side(running: Browser, tmp_path: Path) -> None:
-    both = [subject(tmp_path, "one", 24), subject(tmp_path, "other", 16, controller={"name": "random"})]
+    both = [results(tmp_path, "one", 24), results(tmp_path, "other", 16, controller={"name": "random"})]
     write_page(both, tmp_path / "both.html")
     with opened(running, tmp_path / "both.html") as page:
         head = page.locator("section").first.locator("thead th").all_text_contents()
@@ -210,7 +210,7 @@ def test_experiments_stand_side_by_side(running: Browser, tmp_path: Path) -> Non
 
 
 def test_cells_open_too(running: Browser, tmp_path: Path) -> None:
-    cells = subject(tmp_path, "cells", 12, space={"name": "cell", "base": 8}, controller={"name": "random"})
+    cells = results(tmp_path, "cells", 12, space={"name": "cell", "base": 8}, controller={"name": "random"})
     write_page([cells], tmp_path / "cells.html")
     with opened(running, tmp_path / "cells.html") as page:
         page.evaluate("location.hash = 'child-0-0-5'")
@@ -240,7 +240,7 @@ def test_a_page_with_little_on_it_opens_too(
 
 def test_a_watched_page_looks_for_a_newer_one(running: Browser, tmp_path: Path) -> None:
     file = tmp_path / "watched.html"
-    write_page([subject(tmp_path, "watched", 8)], file, refresh=1)
+    write_page([results(tmp_path, "watched", 8)], file, refresh=1)
     with opened(running, file) as page:
         page.evaluate("window.old = true")
         page.wait_for_event("load", timeout=20_000)

@@ -10,11 +10,11 @@ import pytest
 
 from nas.report.charts import LABELLED_CLASSES, best_so_far, confusion_matrix, rewards
 from nas.report.pictures import write_curves, write_drawings
-from nas.report.subject import Subject, gather
+from nas.report.results import ExperimentResults, gather
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
-from tests.report.making import make_search
+from tests.factories import tiny_experiment
+from tests.report.factories import make_search
 
 
 def texts(svg: str) -> list[str]:
@@ -22,7 +22,7 @@ def texts(svg: str) -> list[str]:
     return ["".join(each.itertext()).strip() for each in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
-def subject(folder: Path, children: int = 40, **changes: object) -> Subject:
+def results(folder: Path, children: int = 40, **changes: object) -> ExperimentResults:
     experiment = tiny_experiment(folder, beside="other", **changes)
     workspace = Workspace(folder)
     paths = {"tiny": make_search(experiment, workspace, children)}
@@ -32,7 +32,7 @@ def subject(folder: Path, children: int = 40, **changes: object) -> Subject:
 
 
 def test_an_experiment_has_its_curves_and_its_space_as_files(tmp_path: Path) -> None:
-    found = write_curves(subject(tmp_path), tmp_path)
+    found = write_curves(results(tmp_path), tmp_path)
     assert [path.name for path in found] == [
         "rewards.svg",
         "policy.svg",
@@ -51,14 +51,14 @@ def test_an_experiment_has_its_curves_and_its_space_as_files(tmp_path: Path) -> 
 
 
 def test_the_same_search_gives_the_same_files(tmp_path: Path) -> None:
-    made = subject(tmp_path)
+    made = results(tmp_path)
     first = [path.read_bytes() for path in write_curves(made, tmp_path)]
     assert [path.read_bytes() for path in write_curves(made, tmp_path)] == first
 
 
 def test_what_there_is_nothing_to_show_of_has_no_file(tmp_path: Path) -> None:
     entries = [{"architecture": "conv:3x3x4@0"}] * 4
-    found = write_curves(subject(tmp_path, 4, controller={"name": "list", "entries": entries}), tmp_path)
+    found = write_curves(results(tmp_path, 4, controller={"name": "list", "entries": entries}), tmp_path)
     assert not {"policy.svg", "choices.svg"} & {path.name for path in found}
 
 
@@ -71,7 +71,7 @@ def test_a_search_of_failures_alone_has_its_curves(tmp_path: Path) -> None:
 
 
 def test_the_best_are_drawn_one_file_each(tmp_path: Path) -> None:
-    made = subject(tmp_path)
+    made = results(tmp_path)
     found = write_drawings(made, tmp_path, 3)
     assert list(found) == [(7, child.number) for _, child in made.best[:3]]
     assert all(path.suffix == ".svg" and path.is_file() for path in found.values())

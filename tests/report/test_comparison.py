@@ -11,7 +11,7 @@ from nas.report.comparison import picture, write_comparison
 from nas.search.compare.compare import compare
 from nas.search.compare.statistics import differences, summaries
 from nas.workspace import Workspace
-from tests.tables.making import small_comparison
+from tests.tables.factories import small_comparison
 
 
 def test_the_files_hold_runs_means_differences_and_the_curve(tmp_path: Path):

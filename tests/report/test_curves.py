@@ -10,13 +10,13 @@ import pytest
 
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.report import curves
-from nas.report.subject import Searched, Subject, gather
+from nas.report.results import ExperimentResults, Searched, gather
 from nas.search.record import Record
 from nas.search.rows import Batch, Child
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
-from tests.report.making import make_search
+from tests.factories import tiny_experiment
+from tests.report.factories import make_search
 
 NET = parse_architecture("conv:3x3x4@0")
 
@@ -34,8 +34,8 @@ def searched(rewards: Sequence[float], seed: int = 7) -> Searched:
     return Searched(seed, {"seed": seed}, "", children, ())
 
 
-def subject(folder: Path, *searches: Searched, **changes: object) -> Subject:
-    return Subject(tiny_experiment(folder, **changes), searches, (), None, "", None, None, None)
+def results(folder: Path, *searches: Searched, **changes: object) -> ExperimentResults:
+    return ExperimentResults(tiny_experiment(folder, **changes), searches, (), None, "", None, None, None)
 
 
 def test_mean_and_best_run_over_finished_children_and_failures_count_for_the_mean() -> None:
@@ -62,14 +62,14 @@ def test_long_curves_are_thinned_and_keep_their_end() -> None:
 
 
 def test_the_band_of_another_search_ends_at_equal_budget(tmp_path: Path) -> None:
-    beside = subject(tmp_path, searched([0.1] * 50), searched([0.9] * 50, seed=8))
+    beside = results(tmp_path, searched([0.1] * 50), searched([0.9] * 50, seed=8))
     found = curves.band_of(beside, 30)
     assert found is not None
     assert found.children == 30
     assert found.low.values[-1] == pytest.approx(0.1)
     assert found.high.values[-1] == pytest.approx(0.9)
     assert found.best.values == pytest.approx([0.5] * 30)
-    assert curves.band_of(subject(tmp_path, searched([])), 30) is None
+    assert curves.band_of(results(tmp_path, searched([])), 30) is None
 
 
 def test_nobody_on_the_front_is_beaten_in_both_and_all_others_are(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_nobody_on_the_front_is_beaten_in_both_and_all_others_are(tmp_path: Path
         child(5, 0.9, 900),
         child(6, 0.7, 0),  # its size was not measured
     )
-    found = subject(tmp_path, Searched(7, {"seed": 7}, "", children, ()))
+    found = results(tmp_path, Searched(7, {"seed": 7}, "", children, ()))
     assert [one.number for _, one in curves.front_of(found)] == [0, 2, 5]
 
 
@@ -101,7 +101,7 @@ def test_shares_count_each_option_in_windows_of_the_search(tmp_path: Path) -> No
     """Depth 3, two options each: height, width, filters; then links to 1 and to 1 and 2."""
     always, never = (1, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0), (0,) * 12
     children = tuple(child(n, 0.5, tokens=always if n >= 24 else never) for n in range(48))
-    found = curves.shares_of(subject(tmp_path, Searched(7, {"seed": 7}, "", children, ())))
+    found = curves.shares_of(results(tmp_path, Searched(7, {"seed": 7}, "", children, ())))
     named = {one.decision: one for one in found}
     assert [one.decision for one in found][:4] == [
         "all: filter height",
@@ -121,7 +121,7 @@ def test_shares_count_each_option_in_windows_of_the_search(tmp_path: Path) -> No
 
 def test_tokens_of_another_space_are_left_out(tmp_path: Path) -> None:
     children = (child(0, 0.5, tokens=(1, 2)), child(1, 0.5))
-    assert curves.shares_of(subject(tmp_path, Searched(7, {"seed": 7}, "", children, ()))) == ()
+    assert curves.shares_of(results(tmp_path, Searched(7, {"seed": 7}, "", children, ()))) == ()
 
 
 def test_repeats_are_read_together(tmp_path: Path) -> None:

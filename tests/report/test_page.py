@@ -20,9 +20,9 @@ from nas.report.page import write
 from nas.search.opening import open_search
 from nas.search.record import Record
 from nas.workspace import Workspace
+from tests.factories import tiny_experiment
 from tests.final.fakes import Apart
-from tests.making import tiny_experiment
-from tests.report.making import make_search
+from tests.report.factories import make_search
 
 BY_TOKENS = "tests.fakes:train_by_tokens"
 Made = Callable[..., tuple[Experiment, Workspace]]

@@ -15,7 +15,7 @@ from nas.spaces import first_architecture
 from nas.spaces.conv import ConvSpace
 from nas.spaces.recurrent_cell_space import RecurrentCellSpace
 from nas.workspace import Workspace
-from tests.making import TINY, TINY_LANGUAGE
+from tests.factories import TINY, TINY_LANGUAGE
 
 TEXT: dict[str, Any] = {**TINY_LANGUAGE, "data": {"source": "text", "train": "train.txt"}}
 ZOPH = {"architecture": "cell:zoph-le-2017"}

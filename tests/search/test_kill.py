@@ -15,7 +15,7 @@ from nas.experiment import load
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.workspace import Workspace
-from tests.making import write_experiment
+from tests.factories import write_experiment
 from tests.search.test_search import outcome
 
 ROOT = Path(__file__).parents[2]

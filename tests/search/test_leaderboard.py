@@ -24,7 +24,7 @@ from nas.search.record import Record
 from nas.search.rewards import AccuracyReward
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 
 A, B, C = "conv:3x3x4@0", "conv:3x3x8@0", "conv:1x3x8@0"
 RULE = AccuracyReward(power=3)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.making import write_experiment
+from tests.factories import write_experiment
 
 SCRIPT = """
 import gc, sys

@@ -26,8 +26,8 @@ from nas.search.record import Record
 from nas.search.rewards import AccuracyReward
 from nas.search.search import Event, Search, child_seed
 from nas.workspace import Workspace
+from tests.factories import tiny_experiment
 from tests.fakes import train_by_tokens
-from tests.making import tiny_experiment
 
 
 @dataclass
@@ -418,21 +418,21 @@ def test_an_update_is_made_once(tmp_path: Path) -> None:
         assert outcome(search.record) == before
 
 
-def test_elders_are_the_median_of_earlier_rounds_only(tmp_path: Path) -> None:
+def test_the_median_curve_is_of_earlier_rounds_only(tmp_path: Path) -> None:
     def train(job: Job) -> ChildResult:
         value = job.proposal.number / 100
         return ChildResult(Status.OK, ({"val_accuracy": value}, {"val_accuracy": 2 * value}))
 
     evaluator = InstantEvaluator(train=train)
-    experiment = tiny_experiment(tmp_path, recipe__stop_hopeless=True)
+    experiment = tiny_experiment(tmp_path, recipe__median_stopping=True)
     with search_on(tmp_path, experiment, evaluator) as search:
         search.advance(Budget(rounds=3))
-    assert {job.elders for job in evaluator.jobs[:4]} == {()}
-    assert {job.elders for job in evaluator.jobs[4:8]} == {(0.015, 0.03)}
-    assert {job.elders for job in evaluator.jobs[8:]} == {(0.035, 0.07)}
+    assert {job.median_curve for job in evaluator.jobs[:4]} == {()}
+    assert {job.median_curve for job in evaluator.jobs[4:8]} == {(0.015, 0.03)}
+    assert {job.median_curve for job in evaluator.jobs[8:]} == {(0.035, 0.07)}
 
 
-def test_a_child_is_compared_with_its_elders_at_its_epoch_not_with_their_running_averages(
+def test_a_child_is_compared_at_its_epoch_not_with_running_averages(
     tmp_path: Path,
 ) -> None:
     """Where the rule of Vizier, which takes the running averages, would go on: ours differs and says so."""
@@ -443,19 +443,19 @@ def test_a_child_is_compared_with_its_elders_at_its_epoch_not_with_their_running
         return ChildResult(Status.OK, tuple({"val_accuracy": value} for value in curve))
 
     evaluator = InstantEvaluator(train=train)
-    experiment = tiny_experiment(tmp_path, recipe__stop_hopeless=True, recipe__grace_epochs=2)
+    experiment = tiny_experiment(tmp_path, recipe__median_stopping=True, recipe__grace_epochs=2)
     with search_on(tmp_path, experiment, evaluator) as search:
         search.advance(Budget(rounds=2))
-    elders = evaluator.jobs[-1].elders
-    assert elders == (pytest.approx(0.15), 0.6)
+    median_curve = evaluator.jobs[-1].median_curve
+    assert median_curve == (pytest.approx(0.15), 0.6)
     recipe = experiment.built_recipe()
     averages = sorted(sum(curve) / 2 for curve in curves[:3])  # their median is 0.4
-    assert averages[1] < 0.5 < elders[1]
-    assert recipe.hopeless([0.1, 0.5], elders)  # Vizier's rule lets it go on
-    assert recipe.hopeless([0.5, 0.1], elders)  # its best so far counts, not its last
-    assert not recipe.hopeless([0.1, 0.6], elders)  # strictly worse
-    assert not recipe.hopeless([0.01], elders)  # grace
-    assert not recipe.hopeless([0.01, 0.01, 0.01], elders)  # no elder came so far
+    assert averages[1] < 0.5 < median_curve[1]
+    assert recipe.stops_at_median([0.1, 0.5], median_curve)  # Vizier's rule lets it go on
+    assert recipe.stops_at_median([0.5, 0.1], median_curve)  # its best so far counts, not its last
+    assert not recipe.stops_at_median([0.1, 0.6], median_curve)  # strictly worse
+    assert not recipe.stops_at_median([0.01], median_curve)  # grace
+    assert not recipe.stops_at_median([0.01, 0.01, 0.01], median_curve)  # none came so far
 
 
 def test_listeners_hear_of_every_stage(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nas.evaluation import Status
 from nas.experiment import Data
 from nas.tables.columns import Columns, Results
 from nas.workspace import Workspace
-from tests.tables.making import COLUMNS, COMPARISON, small_table, write_table
+from tests.tables.factories import COLUMNS, COMPARISON, small_table, write_table
 
 
 def test_a_rows_result_has_all_in_its_unit(tmp_path: Path):

@@ -16,7 +16,7 @@ from nas.search.loops import room
 from nas.search.opening import open_search, read_record
 from nas.tables.evaluator import reported
 from nas.workspace import Workspace
-from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, write_table
+from tests.tables.factories import COLUMNS, COMPARISON, DECISIONS, write_table
 
 EVALUATOR = {"name": "table", **{key: value for key, value in COLUMNS.items() if key != "report"}}
 EXPERIMENT: dict[str, Any] = {

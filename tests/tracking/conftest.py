@@ -12,7 +12,7 @@ from nas.experiment import Experiment
 from nas.search.record import Record
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
-from tests.tracking.making import held
+from tests.tracking.factories import held
 
 
 @pytest.fixture(scope="session")

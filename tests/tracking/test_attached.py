@@ -9,7 +9,7 @@ from nas.search.record import Record
 from nas.tracking import Tracker
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
-from tests.tracking.making import add_round, crashed, runs, trained
+from tests.tracking.factories import add_round, crashed, runs, trained
 
 
 def listed(workspace: Workspace, run_id: str, folder: str = "") -> set[str]:

@@ -8,7 +8,7 @@ from nas.search.compare.statistics import curves, differences, summaries
 from nas.tracking.comparisons import log_comparison
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
-from tests.tables.making import small_comparison
+from tests.tables.factories import small_comparison
 
 
 def logged(workspace: Workspace, runs: int = 2) -> tuple[Compared, int]:

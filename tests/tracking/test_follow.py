@@ -25,7 +25,7 @@ from nas.tracking import Tracker, tracker
 from nas.tracking.connection import Connection
 from nas.tracking.projection import Projection
 from nas.workspace import Workspace
-from tests.tracking.making import proposals, runs, trained
+from tests.tracking.factories import proposals, runs, trained
 
 
 class Repeating(Controller):

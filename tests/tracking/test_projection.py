@@ -23,7 +23,7 @@ from nas.spaces import parse_architecture
 from nas.tracking import Tracker
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
-from tests.tracking.making import COMMIT, DIGEST, add_round, crashed, held, proposals, runs, trained
+from tests.tracking.factories import COMMIT, DIGEST, add_round, crashed, held, proposals, runs, trained
 
 
 def curve(workspace: Workspace, run: Run, metric: str) -> list[tuple[int, float]]:

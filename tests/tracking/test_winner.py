@@ -18,7 +18,7 @@ from nas.experiment import Experiment
 from nas.tracking import Tracker
 from nas.tracking.connection import connect
 from nas.workspace import Workspace
-from tests.tracking.making import runs
+from tests.tracking.factories import runs
 
 STORY = {
     "winner": {"architecture": "conv:3x3x4@0", "recipe": {"epochs": 20}, "seed": 3, "score": 0.75},

@@ -45,7 +45,7 @@ def job(digits: datasets.Prepared) -> Callable[..., dict[str, Any]]:
             "recipe": {**PLAIN, "epochs": 2, "train_examples": 256, **recipe},
             "seed": 5,
             "data": str(digits.folder),
-            "elders": [],
+            "median_curve": [],
             "folder": folder,
             "device": CPU,
         }

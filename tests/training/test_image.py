@@ -112,9 +112,9 @@ def test_a_loss_that_is_no_number_ends_the_training_at_once(run: MakeRun) -> Non
     assert training.train_seconds > 0
 
 
-def test_a_hopeless_child_stops_early(run: MakeRun) -> None:
-    training = run(epochs=5, stop_hopeless=True, grace_epochs=2)
-    training.elders = (1.1, 1.1, 1.1, 1.1, 1.1)
+def test_a_child_under_the_median_stops_early(run: MakeRun) -> None:
+    training = run(epochs=5, median_stopping=True, grace_epochs=2)
+    training.median_curve = (1.1, 1.1, 1.1, 1.1, 1.1)
     image.train(training)
     assert training.stopped_early
     assert len(training.history) == 2
@@ -189,10 +189,10 @@ def test_a_finished_training_that_is_begun_again_gives_its_result_without_an_epo
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_hopeless_training_that_is_begun_again_stays_stopped(run: MakeRun, tmp_path: Path) -> None:
+def test_a_stopped_training_that_is_begun_again_stays_stopped(run: MakeRun, tmp_path: Path) -> None:
     for _ in range(2):
-        training = run(folder=tmp_path, epochs=5, stop_hopeless=True, grace_epochs=2)
-        training.elders = (1.1, 1.1, 1.1, 1.1, 1.1)
+        training = run(folder=tmp_path, epochs=5, median_stopping=True, grace_epochs=2)
+        training.median_curve = (1.1, 1.1, 1.1, 1.1, 1.1)
         image.train(training)
         assert training.stopped_early
         assert len(training.history) == 2

@@ -102,24 +102,24 @@ def test_an_unknown_field_names_the_nearest() -> None:
         plugins.make("recipe", {"name": "image", "batchsize": 64})
 
 
-def test_a_child_under_the_median_of_its_elders_is_hopeless_after_the_grace() -> None:
-    recipe = ImageRecipe(stop_hopeless=True, grace_epochs=2)
-    elders = [0.5, 0.6, 0.7]
-    assert not recipe.hopeless([0.1], elders)
-    assert recipe.hopeless([0.1, 0.2], elders)
-    assert not recipe.hopeless([0.65, 0.2], elders)  # its best so far counts
-    assert recipe.hopeless([0.65, 0.2, 0.3], elders)
-    assert not recipe.hopeless([0.1, 0.2, 0.3, 0.3], elders)  # no elder came so far
-    assert not recipe.hopeless([], elders)
+def test_a_child_under_the_median_curve_is_stopped_after_the_grace() -> None:
+    recipe = ImageRecipe(median_stopping=True, grace_epochs=2)
+    median_curve = [0.5, 0.6, 0.7]
+    assert not recipe.stops_at_median([0.1], median_curve)
+    assert recipe.stops_at_median([0.1, 0.2], median_curve)
+    assert not recipe.stops_at_median([0.65, 0.2], median_curve)  # its best so far counts
+    assert recipe.stops_at_median([0.65, 0.2, 0.3], median_curve)
+    assert not recipe.stops_at_median([0.1, 0.2, 0.3, 0.3], median_curve)  # none came so far
+    assert not recipe.stops_at_median([], median_curve)
 
 
-def test_no_child_is_hopeless_unless_the_recipe_says_so() -> None:
-    assert not ImageRecipe(grace_epochs=0).hopeless([0.1, 0.2], [0.5, 0.6])
+def test_no_child_is_stopped_unless_the_recipe_says_so() -> None:
+    assert not ImageRecipe(grace_epochs=0).stops_at_median([0.1, 0.2], [0.5, 0.6])
 
 
 def test_a_recipe_survives_json() -> None:
     recipe = ImageRecipe(decay_at=[0.3], upsample=[40, 44], epochs=7)
-    assert ImageRecipe(**recipe.to_json()) == recipe
+    assert plugins.make("recipe", {"name": "image", **recipe.to_json()}) == recipe
 
 
 def test_recipes_need_no_keras() -> None:

@@ -17,7 +17,7 @@ from nas.evaluation import ChildResult, Status
 from nas.spaces import parse_architecture
 from nas.training import language
 from nas.training.run import DivergedError, Run
-from tests.making import without_times
+from tests.factories import without_times
 from tests.training.conftest import CPU, begin_python, end_python
 
 TRAIN = """
@@ -110,9 +110,9 @@ def test_a_loss_whatever_its_size_has_a_perplexity_that_json_can_hold() -> None:
     assert math.isfinite(language.perplexity(5000.0))
 
 
-def test_a_hopeless_child_is_stopped(language_run: MakeRun) -> None:
-    run = language_run(epochs=4, stop_hopeless=True, grace_epochs=1)
-    run.elders = (1.5, 1.4, 1.3)
+def test_a_child_above_the_median_is_stopped(language_run: MakeRun) -> None:
+    run = language_run(epochs=4, median_stopping=True, grace_epochs=1)
+    run.median_curve = (1.5, 1.4, 1.3)
     language.train(run)
     assert run.stopped_early
     assert len(run.history) == 1

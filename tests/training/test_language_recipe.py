@@ -42,12 +42,12 @@ def test_the_learning_rate_falls_after_the_first_six_epochs() -> None:
     assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 1 / 1.2, 1 / 1.44])
 
 
-def test_a_child_is_hopeless_while_its_lowest_perplexity_is_above_its_elders() -> None:
-    recipe = LanguageRecipe(stop_hopeless=True, grace_epochs=2)
-    assert not recipe.hopeless([900.0], [100.0, 90.0])
-    assert recipe.hopeless([900.0, 91.0], [100.0, 90.0])
-    assert not recipe.hopeless([900.0, 89.0], [100.0, 90.0])
-    assert not recipe.hopeless([900.0, 91.0, 91.0], [100.0, 90.0])
+def test_a_child_is_stopped_while_its_lowest_perplexity_is_above_the_median_curve() -> None:
+    recipe = LanguageRecipe(median_stopping=True, grace_epochs=2)
+    assert not recipe.stops_at_median([900.0], [100.0, 90.0])
+    assert recipe.stops_at_median([900.0, 91.0], [100.0, 90.0])
+    assert not recipe.stops_at_median([900.0, 89.0], [100.0, 90.0])
+    assert not recipe.stops_at_median([900.0, 91.0, 91.0], [100.0, 90.0])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from nas import datasets
+from nas import datasets, plugins
 from nas.errors import InputError
 from nas.networks import Network, Settings, build_network
 from nas.spaces import parse_architecture
@@ -77,7 +77,7 @@ def test_a_stack_that_is_wrong_is_refused_when_the_recipe_is_read(stack: Any, me
 
 def test_a_recipe_with_a_stack_survives_json() -> None:
     recipe = ImageRecipe(stack=BOTH)
-    assert ImageRecipe(**recipe.to_json()) == recipe
+    assert plugins.make("recipe", {"name": "image", **recipe.to_json()}) == recipe
     assert "stack" not in ImageRecipe().to_json()
 
 

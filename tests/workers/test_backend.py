@@ -16,7 +16,7 @@ from nas.workers import backend
 from nas.workers import pool as room
 from nas.workers.slots import platform
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 from tests.workers.test_pool import pool
 
 

@@ -25,7 +25,7 @@ from nas.workers.pool import ChildPool
 from nas.workers.slots import Lease, Slot
 from nas.workspace import Workspace
 from tests import fakes
-from tests.making import job, tiny_experiment
+from tests.factories import job, tiny_experiment
 
 ROOT = Path(__file__).parents[2]
 

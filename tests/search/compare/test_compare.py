@@ -13,7 +13,7 @@ from nas.search.compare.runs import Run
 from nas.search.compare.statistics import answers, curves, differences, reported, summaries
 from nas.tables.columns import Results
 from nas.workspace import Workspace
-from tests.tables.making import COMPARISON, small_comparison, small_table
+from tests.tables.factories import COMPARISON, small_comparison, small_table
 
 NAMES = ["random", "evolution", "reinforce"]
 

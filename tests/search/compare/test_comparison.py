@@ -11,7 +11,7 @@ from nas.controllers.reinforce import Reinforce
 from nas.errors import InputError
 from nas.search.compare.comparison import load_comparison
 from nas.spaces.table import TableSpace
-from tests.tables.making import COLUMNS, small_comparison, write_comparison
+from tests.tables.factories import COLUMNS, small_comparison, write_comparison
 
 
 def test_settings_are_found_by_name_and_changed_by_options(tmp_path: Path):

@@ -19,7 +19,7 @@ from nas.search.opening import open_search
 from nas.tables.columns import Columns, Results
 from nas.tables.evaluator import row_of
 from nas.workspace import Workspace
-from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, small_comparison, small_table
+from tests.tables.factories import COLUMNS, COMPARISON, DECISIONS, small_comparison, small_table
 
 CONTROLLERS: list[dict[str, Any]] = [
     {"name": "random"},

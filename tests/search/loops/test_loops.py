@@ -15,7 +15,7 @@ from nas.evaluation import ChildResult, Job, Status
 from nas.experiment import Budget
 from nas.search.loops import Limits, Loop, Rounds, Stage, StageKind, drive, drive_by_clock
 from nas.search.search import Search
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 from tests.search.test_search import InstantEvaluator, search_on
 
 CHILDREN = 2

@@ -1,4 +1,4 @@
-"""Touches of one test set are those that all witnesses of the workspace know of, winner by winner."""
+"""Evaluations on one test set are those that all witnesses of the workspace know of, winner by winner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pytest
 
 from nas.errors import InputError
 from nas.experiment import fingerprint
-from nas.final.touches import Touches, checked_final, keep, of_all_experiments, read_evaluation, summed
+from nas.final.evaluations import (
+    KnownTests,
+    checked_final,
+    keep,
+    of_all_experiments,
+    read_evaluation,
+    summed,
+)
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -18,7 +25,7 @@ DATA = "d" * 64
 TESTED = {"data_digest": DATA, "final": "x/1"}
 
 
-def finals(workspace: Workspace, seed: int, touches: dict[int, Touches], digest: str = DATA) -> str:
+def finals(workspace: Workspace, seed: int, touches: dict[int, KnownTests], digest: str = DATA) -> str:
     """A record of finals whose winners, by number, were touched so often; returns its fingerprint."""
     definition = {"data": {"name": "digits", "digest": digest}, "seed": seed}
     name = fingerprint(definition)
@@ -45,7 +52,7 @@ def told(
 
 def test_winners_add_up_and_witnesses_of_one_winner_do_not(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    one = finals(workspace, 1, {0: Touches(2), 3: Touches(1)})
+    one = finals(workspace, 1, {0: KnownTests(2), 3: KnownTests(1)})
     evaluation(workspace, "one", told(f"{one}/0", 3))
     evaluation(workspace, "two", told("x/1", 1, {"x/1": 1, f"{one}/3": 4, "gone/7": 1}))
     assert of_all_experiments(workspace, DATA) == {"x/1": 1, f"{one}/0": 3, f"{one}/3": 4, "gone/7": 1}
@@ -53,7 +60,7 @@ def test_winners_add_up_and_witnesses_of_one_winner_do_not(tmp_path: Path) -> No
 
 def test_other_data_and_searches_do_not_count(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    finals(workspace, 1, {0: Touches(2)}, digest="another")
+    finals(workspace, 1, {0: KnownTests(2)}, digest="another")
     finals(workspace, 2, {})
     evaluation(workspace, "other", told("x/0", 1, {"x/0": 1}, digest="another"))
     assert of_all_experiments(workspace, DATA) == {}
@@ -62,8 +69,8 @@ def test_other_data_and_searches_do_not_count(tmp_path: Path) -> None:
 
 def test_touches_that_were_carried_over_from_the_same_model_are_counted_once(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    one = finals(workspace, 1, {0: Touches(2)})
-    other = finals(workspace, 2, {0: Touches(3, carried=2)})
+    one = finals(workspace, 1, {0: KnownTests(2)})
+    other = finals(workspace, 2, {0: KnownTests(3, carried=2)})
     assert of_all_experiments(workspace, DATA) == {f"{one}/0": 2, f"{other}/0": 1}
 
 
@@ -85,7 +92,7 @@ def test_a_witness_that_can_not_be_read_is_named_and_stops_nothing(
     tmp_path: Path, content: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     workspace = Workspace(tmp_path)
-    one = finals(workspace, 1, {0: Touches(2)})
+    one = finals(workspace, 1, {0: KnownTests(2)})
     path = evaluation(workspace, "other", content)
     foreign = workspace.record("foreign")
     foreign.parent.mkdir()
@@ -98,7 +105,7 @@ def test_a_witness_that_can_not_be_read_is_named_and_stops_nothing(
 def test_a_reader_is_told_of_touches_that_came_later(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     path = evaluation(workspace, "one", told("x/0", 1, {"x/0": 1}))
-    later = finals(workspace, 1, {0: Touches(1)})
+    later = finals(workspace, 1, {0: KnownTests(1)})
     found = read_evaluation(path, workspace)
     assert found is not None
     assert found["test_set"] == {

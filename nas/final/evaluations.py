@@ -1,10 +1,10 @@
-"""How often test data was touched, and what was measured: kept twice, so that losing one is no excuse.
+"""Test evaluations: how often a winner was measured on test data, and what came out, kept twice.
 
-The record of the finals counts a touch before it happens. It is local to a machine; `evaluation.json` is
-what DVC carries to other clones. Where they differ, the larger count is the true one.
+The record of the finals counts an evaluation before it happens. It is local to a machine; `evaluation.json`
+is what DVC carries to other clones. Where they differ, the larger count is the true one.
 
 A winner is chosen on validation data, but whoever tests winner after winner on one test set chooses by the
-test. So the touches of all winners of all experiments on the same data are told beside those of one. They
+test. So the evaluations of all winners of all experiments on the same data are told beside those of one. They
 are counted for each winner, and nothing that all share has to be written: what all witnesses in the
 workspace know is joined winner by winner, the larger count each, and summed. Each witness also keeps what
 was known of the others when it was written, so that the count outlives the records, the reports, an
@@ -34,11 +34,11 @@ SHARED = ("metric", "unit", "examples", "lower_is_better")
 
 
 @dataclass(frozen=True)
-class Touches:
+class KnownTests:
     """What is known of the tests of one winner.
 
     Attributes:
-        count: how often the test data was touched, touches that were cut short included.
+        count: how many evaluations on the test data began, those that were cut short included.
         measured: by role (`winner`, `baseline`) a `nas.training.measured.Measured` as JSON; empty: nothing
             usable.
         carried: how many of `count` were counted for another final, whose model was the same file.
@@ -48,10 +48,10 @@ class Touches:
     measured: Mapping[str, Any] = field(default_factory=dict)
     carried: int = 0
 
-    def joined(self, other: Self) -> Touches:
-        """What two witnesses know together; they count the same touches, so the counts don't add up."""
+    def joined(self, other: Self) -> KnownTests:
+        """What two witnesses know together; they count the same evaluations, so the counts don't add up."""
         more, less = (other, self) if other.count > self.count else (self, other)
-        return Touches(more.count, more.measured or less.measured, more.carried)
+        return KnownTests(more.count, more.measured or less.measured, more.carried)
 
 
 def checked_final(path: Path) -> dict[str, Any]:
@@ -105,20 +105,22 @@ def is_of_winner(evaluation: Mapping[str, Any], final: Mapping[str, Any]) -> boo
     return bool(then["final"] == now or then["winner"] == final["winner"]["sha256"])
 
 
-def known(record: Record, final: Mapping[str, Any], evaluation: Path) -> Touches:
+def known(record: Record, final: Mapping[str, Any], evaluation: Path) -> KnownTests:
     """What the record of the finals and an earlier `evaluation.json` know of this winner's tests.
 
     Raises:
-        InputError: `evaluation` can't be read, so that its touches would be forgotten.
+        InputError: `evaluation` can't be read, so that its evaluations would be forgotten.
     """
     kept = record.meta(_key(final))
-    noted = Touches(kept["touches"], kept["measured"] or {}, kept.get("carried", 0)) if kept else Touches()
+    noted = (
+        KnownTests(kept["touches"], kept["measured"] or {}, kept.get("carried", 0)) if kept else KnownTests()
+    )
     return noted.joined(_told(evaluation, tested(final)))
 
 
-def keep(record: Record, final: Mapping[str, Any], touches: Touches) -> None:
+def keep(record: Record, final: Mapping[str, Any], tests: KnownTests) -> None:
     """Notes in the record what is known of the winner's tests."""
-    values = {"touches": touches.count, "measured": dict(touches.measured), "carried": touches.carried}
+    values = {"touches": tests.count, "measured": dict(tests.measured), "carried": tests.carried}
     record.set_meta(_key(final), values)
 
 
@@ -131,7 +133,7 @@ _OF_OTHERS = "touches of the same data"
 
 
 def of_all_experiments(workspace: Workspace, digest: str) -> dict[str, int]:
-    """How often each winner of the workspace touched the test data of one digest.
+    """How often each winner of the workspace was evaluated on the test data of one digest.
 
     It reads what all records of finals and every `evaluation.json` tell; one that can't be read is named in
     a warning and left out.
@@ -141,33 +143,33 @@ def of_all_experiments(workspace: Workspace, digest: str) -> dict[str, int]:
         digest: of the prepared data.
 
     Returns:
-        Touches by final (`tested(…)["final"]`), in the order of these names.
+        Evaluations by final (`tested(…)["final"]`), in the order of these names.
     """
     joined: dict[str, int] = {}
     for path in _witnesses(workspace):
         try:
             known = _of_record(path, digest) if path.suffix == ".sqlite" else _of_evaluation(path, digest)
         except (NasError, sqlite3.Error, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            logger.warning("%s can't be read, so its touches of test data don't count: %s", path, error)
+            logger.warning("%s can't be read, so its test evaluations don't count: %s", path, error)
             continue
-        for final, touches in known.items():
-            joined[final] = max(touches, joined.get(final, 0))
+        for final, count in known.items():
+            joined[final] = max(count, joined.get(final, 0))
     return dict(sorted(joined.items()))
 
 
-def keep_others(record: Record, touches: Mapping[str, int]) -> None:
-    """Keeps in the record what is known of the touches of all experiments on its data."""
-    record.set_meta(_OF_OTHERS, dict(touches))
+def keep_others(record: Record, counts: Mapping[str, int]) -> None:
+    """Keeps in the record what is known of the test evaluations of all experiments on its data."""
+    record.set_meta(_OF_OTHERS, dict(counts))
 
 
-def summed(digest: str, touches: Mapping[str, int]) -> dict[str, Any]:
-    """The touches of one test set by all experiments, as they stand in `evaluation.json`."""
-    by_final = [{"final": final, "touches": count} for final, count in touches.items()]
-    return {"data_digest": digest, "touches": sum(touches.values()), "by_final": by_final}
+def summed(digest: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    """The evaluations on one test set by all experiments, as they stand in `evaluation.json`."""
+    by_final = [{"final": final, "touches": count} for final, count in counts.items()]
+    return {"data_digest": digest, "touches": sum(counts.values()), "by_final": by_final}
 
 
 def read_evaluation(path: Path, workspace: Workspace) -> dict[str, Any] | None:
-    """What an `evaluation.json` holds, with the touches of its test set as all witnesses know them now.
+    """What an `evaluation.json` holds, with the count for its test set as all witnesses know them now.
 
     None: there is none.
 
@@ -215,14 +217,14 @@ def _of_evaluation(path: Path, digest: str) -> dict[str, int]:
     return known | {own: max(int(test["touches"]) - test.get("carried", 0), known.get(own, 0))}
 
 
-def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
+def _told(evaluation: Path, now: Mapping[str, Any]) -> KnownTests:
     """What `evaluation.json` tells of the winner `now`; of another winner it tells nothing.
 
     A winner that was trained again, e.g. because its record was lost, is still the same final: its
-    touches count, but what was measured is that of other weights.
+    evaluations count, but what was measured is that of other weights.
     """
     if not evaluation.is_file():
-        return Touches()
+        return KnownTests()
     try:
         found = read_json(evaluation)
         then, test = found.get("tested", {}), found["test"]
@@ -233,14 +235,14 @@ def _told(evaluation: Path, now: Mapping[str, Any]) -> Touches:
                 for role in ("winner", "baseline")
                 if test[role] is not None
             }
-            return Touches(int(test["touches"]), measured, test.get("carried", 0))
+            return KnownTests(int(test["touches"]), measured, test.get("carried", 0))
         if now["final"] == then.get("final"):
-            return Touches(int(test["touches"]), carried=test.get("carried", 0))
+            return KnownTests(int(test["touches"]), carried=test.get("carried", 0))
         if now["winner"] == then.get("winner"):
-            return Touches(int(test["touches"]), carried=int(test["touches"]))
+            return KnownTests(int(test["touches"]), carried=int(test["touches"]))
     except (InputError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{evaluation} can't be read ({type(error).__name__}: {error}), and it tells how often the test "
             "data was touched: bring it back with `dvc checkout` or from git before testing"
         ) from error
-    return Touches()
+    return KnownTests()

@@ -71,7 +71,7 @@ def report(
 
 def _write(experiments: Sequence[Experiment], workspace: Workspace, to: Path | None, refresh: int) -> Path:
     from nas.report.page import write, write_page
-    from nas.report.subject import gather
+    from nas.report.results import gather
 
     def find(experiment: Experiment) -> Record:
         return record_of(experiment, workspace)[0].open()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,27 +14,25 @@ from nas.cli.common import (
     Name,
     Settings,
     Track,
+    check_disk,
     chosen_seeds,
     examples,
     experiment_path,
     load_experiment,
     screen,
 )
-from nas.cli.live import Monitor
+from nas.cli.live import Monitor, followed
+from nas.cli.process import Stopped
 from nas.cli.records import RecordFile, changed_definition, differences, readable_records
-from nas.cli.signals import Stopped
 from nas.cli.tables import leaderboard, show_leaderboard
 from nas.dialects import read_otherwise
-from nas.errors import InputError, TemporaryError
+from nas.errors import InputError
 from nas.experiment import Budget, Experiment
 from nas.search.opening import open_search
 from nas.search.record import Record
 from nas.search.rows import Child
 from nas.search.search import Search
 from nas.workspace import Workspace
-
-FREE_BYTES = 10**9
-"""No search begins with less free space on the workspace's disk: a full disk ends it half-way."""
 
 SHOWN_CHANGES = 8
 VALUE_LENGTH = 60
@@ -115,16 +111,6 @@ def _next_line(experiment: Experiment, workspace: Workspace, best: Child) -> str
     return f"The table reports of child {best.number}: {found or 'nothing (evaluator.report names columns)'}"
 
 
-def check_disk(workspace: Workspace) -> None:
-    """Raises TemporaryError if the workspace's disk is nearly full."""
-    free = shutil.disk_usage(workspace.root).free
-    if free < FREE_BYTES:
-        raise TemporaryError(
-            f"only {free / 1e9:.2f} GB are free on the disk of {workspace.root}, and a search needs at least "
-            f"{FREE_BYTES / 1e9:g} GB to begin; make room and run the command again"
-        )
-
-
 def _run(experiment: Experiment, workspace: Workspace, console: Console, track: bool) -> Path:
     monitor = Monitor(console)
     before = readable_records(workspace)
@@ -141,30 +127,6 @@ def _run(experiment: Experiment, workspace: Workspace, console: Console, track: 
             raise
         typer.echo(f"{experiment.name}, seed {experiment.seed}: {_ending(record, experiment.budget)}")
         return record.path
-
-
-@contextmanager
-def followed(running: Search, workspace: Workspace, monitor: Monitor, track: bool) -> Iterator[None]:
-    """Shows a search and, if `track`, keeps MLflow up with it while the block runs.
-
-    Its processes are started first, so that this isn't counted as the time of children. After an error
-    or a signal the children end before anything else.
-    """
-    monitor.start(running.evaluator)
-    with _tracked(running, workspace, track), monitor.watch(running):
-        try:
-            yield
-        except BaseException:
-            running.evaluator.close()
-            raise
-
-
-def _tracked(running: Search, workspace: Workspace, track: bool) -> AbstractContextManager[Any]:
-    if not track:
-        return nullcontext()
-    from nas.tracking import Tracker
-
-    return Tracker(workspace).follow(running)
 
 
 def _opening_lines(running: Search, workspace: Workspace, before: list[RecordFile]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a page is about: one experiment, all that its records hold, and what was made of it later."""
+"""Results of an experiment: all that its records hold, and what was made of them later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from nas import datasets
 from nas.errors import InputError
 from nas.experiment import Experiment, fingerprint, load
-from nas.final.touches import checked_final, is_of_winner, read_evaluation
+from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
@@ -62,7 +62,7 @@ class Searched:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExperimentResults:
     """An experiment with its searches, and finals and test as far as they were made.
 
     Attributes:
@@ -80,7 +80,7 @@ class Subject:
     experiment: Experiment
     searches: tuple[Searched, ...]
     missing: tuple[int, ...]
-    beside: Subject | None
+    beside: ExperimentResults | None
     alone: str
     final: Mapping[str, Any] | None
     evaluation: Mapping[str, Any] | None
@@ -117,7 +117,7 @@ def gather(
     workspace: Workspace,
     find: FindRecord | None = None,
     named: FindExperiment | None = None,
-) -> Subject:
+) -> ExperimentResults:
     """Reads all that there is of an experiment.
 
     Args:
@@ -149,11 +149,11 @@ def gather(
         try:
             other = named(experiment.beside)
             found, absent = _searches(other, find)
-            beside = Subject(other, found, absent, None, "", None, None, None)
+            beside = ExperimentResults(other, found, absent, None, "", None, None, None)
         except InputError as error:
             alone = str(error)
     sizes = _sizes(experiment, workspace, searches)
-    return Subject(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
+    return ExperimentResults(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
 
 
 def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:

@@ -25,7 +25,7 @@ WRITERS = {
 def test_output_without_a_reader_goes_nowhere(writer: str, unbuffered: str) -> None:
     script = (
         "import sys, threading, typer\nfrom nas.cli.common import screen\n"
-        "from nas.cli.output import outlive_reader\noutlive_reader()\n"
+        "from nas.cli.process import outlive_reader\noutlive_reader()\n"
         f"for _ in range(3):\n    {writer}\n"
         "print('the last words, not flushed')\nsys.stderr.write('end')\n"
     )
@@ -46,7 +46,7 @@ def test_output_without_a_reader_goes_nowhere(writer: str, unbuffered: str) -> N
 
 def test_output_that_is_read_stays_whole_and_keeps_its_encoding() -> None:
     script = (
-        "import sys\nfrom nas.cli.output import outlive_reader\n"
+        "import sys\nfrom nas.cli.process import outlive_reader\n"
         "before = sys.stdout\nprint('first')\noutlive_reader()\n"
         "same = ('encoding', 'errors', 'line_buffering', 'write_through')\n"
         "assert sys.stdout is not before\n"
@@ -66,7 +66,7 @@ def test_output_that_is_read_stays_whole_and_keeps_its_encoding() -> None:
 
 def test_output_that_python_leaves_unbuffered_stays_so() -> None:
     script = (
-        "import os\nfrom nas.cli.output import outlive_reader\noutlive_reader()\n"
+        "import os\nfrom nas.cli.process import outlive_reader\noutlive_reader()\n"
         "print('at once', end='')\nos._exit(0)\n"
     )
     done = subprocess.run([sys.executable, "-u", "-c", script], cwd=ROOT, capture_output=True, timeout=60)

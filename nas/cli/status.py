@@ -1,12 +1,10 @@
-"""`nas status` and `nas top`: what the records say, read without disturbing the searches."""
+"""`nas status`: all searches of the workspace, read without disturbing them."""
 
 from __future__ import annotations
 
-import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.markup import escape
@@ -16,8 +14,6 @@ from nas.cli.common import (
     PROXY,
     AsJson,
     MaybeName,
-    Name,
-    chosen_seeds,
     clock,
     examples,
     experiment_path,
@@ -26,15 +22,8 @@ from nas.cli.common import (
     print_json,
     screen,
 )
-from nas.cli.records import (
-    RecordFile,
-    check_own_record,
-    live_records,
-    readable_experiment,
-    record_of,
-    say_unreadable,
-)
-from nas.cli.tables import front_line, leaderboard, number, rows_as_json, show_leaderboard
+from nas.cli.records import RecordFile, check_own_record, live_records, say_unreadable
+from nas.cli.tables import number
 from nas.errors import InputError, NasError, SearchError, nearest
 from nas.evaluation import Status
 from nas.search.rewards import rejudging
@@ -47,14 +36,8 @@ WIDE_STATUS = 120
 
 
 def add_to(app: typer.Typer) -> None:
-    """Adds this file's commands."""
+    """Adds this file's command."""
     app.command("status", epilog=examples("nas status", "nas status digits-conv --json"))(status)
-    app.command(
-        "top",
-        epilog=examples(
-            "nas top digits-conv", "nas top digits-conv --pareto", "nas top digits-conv -n 3 --json"
-        ),
-    )(top)
 
 
 def status(experiment: MaybeName = "", as_json: AsJson = False) -> None:
@@ -194,64 +177,3 @@ def _show_states(searches: list[dict[str, Any]]) -> None:
                 f"  {escape(search['experiment'])} seed {search['seed']}: child {child['child']} on "
                 f"{child['slot']} for {clock(child['seconds'])}  {escape(child['architecture'])}"
             )
-
-
-def top(
-    experiment: Name,
-    size: Annotated[int, typer.Option("-n", min=1, help="Number of places.")] = 10,
-    seed: Annotated[int | None, typer.Option(help="Only the search with this seed.")] = None,
-    pareto: Annotated[
-        bool, typer.Option("--pareto", help="Only the Pareto front of score and cost, cheapest first.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Shows the leaderboard of an experiment's search, its repeats together.
-
-    Reward and score are a proxy: they rank short trainings. What the best are worth, `nas finalize` and
-    `nas evaluate` tell. The sign ◆ marks the Pareto front: no other child scores better at the same cost or
-    less. The cost is what the reward trades (`reward: {name: tradeoff, objective: latency, …}`), else the
-    number of parameters.
-
-    JSON: {"experiment", "definition": "present" or "former", "leaderboard": [{"place", "child", "seed",
-    "reward", "score", "proxy", "parameters", "multiply_adds", "latency_seconds", "seconds", "pareto",
-    "architecture"}]}
-    """
-    workspace = Workspace.here()
-    loaded = readable_experiment(experiment, workspace)
-    found = _found(loaded, workspace, seed)
-    with ExitStack() as stack:
-        records = [(file.seed, stack.enter_context(file.open())) for file, _ in found]
-        rows = leaderboard(loaded, records, size, front_only=pareto)
-    present = all(is_present for _, is_present in found)
-    if as_json:
-        definition = "present" if present else "former"
-        print_json(
-            {
-                "experiment": loaded.name,
-                "definition": definition,
-                "leaderboard": rows_as_json(loaded.name, rows),
-            }
-        )
-        return
-    if not present:
-        sys.stderr.write(
-            f"nas: the file of '{loaded.name}' changed since; shown is the search of the former definition\n"
-        )
-    if rows:
-        show_leaderboard(screen(), loaded.name, rows)
-        typer.echo(front_line(loaded))
-    else:
-        typer.echo(f"No child of {loaded.name} has ended well yet.")
-
-
-def _found(experiment: Any, workspace: Workspace, seed: int | None) -> list[tuple[RecordFile, bool]]:
-    """The records of the chosen seeds; of repeats, those that were begun."""
-    seeds = chosen_seeds(experiment, seed)
-    found = []
-    for one in seeds:
-        try:
-            found.append(record_of(experiment.with_seed(one), workspace))
-        except InputError:
-            if len(seeds) == 1 or (one == seeds[-1] and not found):
-                raise
-    return found

@@ -10,7 +10,7 @@ import yaml
 
 from nas.workspace import Workspace
 from tests.cli.conftest import Nas
-from tests.tables.making import COLUMNS, COMPARISON, DECISIONS, small_table, write_comparison
+from tests.tables.factories import COLUMNS, COMPARISON, DECISIONS, small_table, write_comparison
 
 SMALL = ("--runs", "3", "--processes", "1", "--no-track")
 

@@ -1,4 +1,4 @@
-"""A command with all that it starts: run in a session of its own, its output read, ended as a whole."""
+"""Process tree of a command: run in a session of its own, its output read, ended as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GRACE_SECONDS = 8.0
 """From TERM to KILL: a search needs two or three to end its children and to say so."""
 
 
-def run_family(
+def run_tree(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
@@ -63,10 +63,10 @@ def end(leader: int) -> None:
     """Ends a session's leader and all that descends from it: TERM, and KILL after some seconds."""
     with suppress(psutil.NoSuchProcess):
         head = psutil.Process(leader)
-        family = [head, *head.children(recursive=True)]
+        tree = [head, *head.children(recursive=True)]
         with suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=GRACE_SECONDS)
+        _, alive = psutil.wait_procs(tree, timeout=GRACE_SECONDS)
         for process in alive:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
