@@ -36,10 +36,9 @@ from nas.cli.records import (
 )
 from nas.cli.tables import front_line, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError, NasError, SearchError, nearest
-from nas.evaluation import Status
+from nas.evaluation import RewardRule, Status
 from nas.search.rewards import rejudging
 from nas.search.rows import Child
-from nas.search.search import RewardRule
 from nas.workspace import Workspace
 
 WIDE_STATUS = 120

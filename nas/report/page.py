@@ -15,7 +15,6 @@ from nas.report.html import around, element, page
 from nas.report.subject import FindExperiment, FindRecord, Subject, gather
 from nas.search import rewards
 from nas.search.folders import replaced
-from nas.search.pareto import objective_of
 from nas.search.rows import Child
 from nas.workspace import Workspace
 
@@ -187,7 +186,7 @@ def _children(place: int) -> str:
 
 
 def _objective(subject: Subject) -> str:
-    return objective_of(subject.rule).replace("_", "-")
+    return subject.rule.objective.replace("_", "-")
 
 
 def _data(shown: _Shown) -> Mapping[str, Any]:
@@ -200,7 +199,7 @@ def _data(shown: _Shown) -> Mapping[str, Any]:
         "seeds": [searched.seed for searched in subject.searches],
         "metric": subject.rule.metric,
         "lower": subject.rule.lower_is_better,
-        "objective": objective_of(subject.rule),
+        "objective": subject.rule.objective,
         "children": columns_of(subject),
         "rewards": [asdict(curves.rewards_of(searched)) for searched in subject.searches],
         "band": asdict(band) if band else None,

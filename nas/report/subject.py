@@ -10,6 +10,7 @@ from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
+from nas.evaluation import RewardRule
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.touches import is_of_winner, read_evaluation
 from nas.search.folders import read_json
@@ -17,7 +18,6 @@ from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Batch, Child
-from nas.search.search import RewardRule
 from nas.spaces import UnknownArchitecture
 from nas.workspace import Workspace
 
