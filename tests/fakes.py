@@ -19,6 +19,7 @@ from typing import Any
 
 from nas.errors import SearchError
 from nas.evaluation import ChildResult, Status
+from nas.workers.process import _function
 
 
 def train_by_tokens(job: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +99,17 @@ def end_in_a_way(job: dict[str, Any]) -> Any:
     """Ends in the way that the recipe's field `way` names, mostly a bad one."""
     print("before the end")
     return ENDS[job["recipe"]["way"]](job)
+
+
+def train_in_a_way(job: dict[str, Any]) -> dict[str, Any]:
+    """Trains as `train_by_tokens`, unless the recipe's field `way` names another way to go on."""
+    ways = {**ENDS, "hang": hang, "nonsense": answer_nonsense, "eat memory": eat_memory}
+    return ways.get(job["recipe"].get("way", ""), train_by_tokens)(job)
+
+
+def carry_out(job: dict[str, Any]) -> Any:
+    """Isolated work without Keras."""
+    return _function(job["function"])(**job["arguments"])
 
 
 def end_isolated(job: dict[str, Any]) -> Any:
