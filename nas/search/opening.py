@@ -121,7 +121,13 @@ def _prepared_definition(experiment: Experiment, workspace: Workspace) -> dict[s
 def _definition(experiment: Experiment, digest: str) -> dict[str, Any]:
     """What defines the search on the data with this digest, where its evaluator computes."""
     found = evaluator_class(experiment.evaluator.name).platform(experiment.workers)
-    return experiment.definition(digest, **(platform(experiment.workers) if found is None else found))
+    try:
+        return experiment.definition(digest, **(platform(experiment.workers) if found is None else found))
+    except TypeError as error:
+        raise InputError(
+            f"the platform of the evaluator '{experiment.evaluator.name}' must tell threads, and may tell "
+            f"device, backend and environment. Received: {found!r}"
+        ) from error
 
 
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:

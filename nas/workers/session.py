@@ -71,6 +71,7 @@ class Session:
         preload: modules that the forkserver imports if it is only begun now.
 
     Raises:
+        InputError: the options can't be written as JSON.
         NasError: one that building it raised.
         WorkError: building it failed otherwise.
         SessionEndedError: it ended before it was built.
@@ -98,6 +99,11 @@ class Session:
         preload: Sequence[str] = PRELOAD,
     ) -> None:
         self.slot = lease.slot
+        try:
+            written = json.loads(json.dumps(dict(options), default=process.plain))
+        except (TypeError, ValueError, RecursionError) as error:
+            lease.release()
+            raise InputError(f"the options of {served} can't be written as JSON: {error}") from error
         self._lease, self._memory_limit_gb, self._seconds, self._log = lease, memory_limit_gb, seconds, log
         self._waiting: deque[tuple[Future[bytes], float | None]] = deque()
         self._ended: SessionEndedError | None = None
@@ -110,7 +116,7 @@ class Session:
         self._server = threading.Thread(target=self._attend, daemon=True, name=f"session {self.slot.name}")
         self._server.start()
         memory = int(memory_limit_gb * 2**30) if memory_limit_gb else None
-        job = {"options": dict(options), "log": str(log or "")}
+        job = {"options": written, "log": str(log or "")}
         try:
             self._ask((served, job, self.slot.name, memory), seconds)
         except BaseException:

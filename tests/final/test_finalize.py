@@ -321,6 +321,15 @@ def test_finals_are_trained_tested_and_exported_where_the_evaluator_says(
     assert Cluster.opened == 2, "nothing is to be measured"
 
 
+@pytest.mark.parametrize("told", [{"device": "gpu"}, {"threads": 1, "host": "here"}])
+def test_a_platform_that_cannot_define_a_search_is_refused(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Cluster, "platform", lambda workers: told)
+    with pytest.raises(InputError, match=r"the platform of the evaluator .*Cluster' must tell threads"):
+        searched(evaluator={"name": "tests.final.fakes:Cluster"})
+
+
 def test_the_machine_does_what_an_evaluator_of_ones_own_cannot(
     searched: Searched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,14 @@ def test_a_session_that_cannot_be_built_says_why_and_leaves_its_slot(
     assert is_free()
 
 
+def test_options_that_cannot_cross_are_refused_and_leave_the_slot(opened: Opened) -> None:
+    with pytest.raises(InputError, match=r"the options of tests\.fakes:Served can't be written as JSON"):
+        opened(start=object())
+    with pytest.raises(WorkError, match="TypeError"):
+        opened(strat=1)
+    assert is_free()
+
+
 def test_what_a_session_prints_is_kept_within_bounds_and_never_stops_it(
     opened: Opened, tmp_path: Path
 ) -> None:
