@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
+from nas import plugins
 from nas.errors import InputError
 from nas.spaces.architecture import Architecture, recorded_architecture
 from nas.spaces.steps import Tokens
@@ -356,16 +357,136 @@ class Job:
     folder: str = ""
 
 
+class RewardRule(ABC):
+    """Makes a finite reward of any result, and the score that people compare.
+
+    A higher reward is always better, so whoever chooses goes by the reward. The score is what is
+    shown: the `metric` of the child's history that the rule reads, of which less may be better.
+
+    A user's own rule need not inherit this: `reward_rule` gives one that can only be called and has a
+    `score` the values below for all that it doesn't say.
+    """
+
+    UNNAMED: ClassVar[str] = "score"
+    """The metric of a rule that names none; it is no name of anything that children record."""
+
+    objective: str = "parameters"
+    """The cost that quality is weighed against: `parameters`, `multiply_adds` or `latency`."""
+
+    @property
+    def metric(self) -> str:
+        """Name of what the score is, in a child's history."""
+        return self.UNNAMED
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a lower score is better."""
+        return False
+
+    @property
+    def dominance_pays(self) -> bool:
+        """Whether no network is ever rewarded less than one that it beats in cost and score."""
+        return False
+
+    @abstractmethod
+    def __call__(self, result: ChildResult) -> float:
+        """The reward; finite whatever the result."""
+
+    @abstractmethod
+    def score(self, result: ChildResult) -> float | None:
+        """What people compare; None for a failed child."""
+
+
+class _OwnRule(RewardRule):
+    """A user's own rule that doesn't inherit `RewardRule`: what it lacks has the usual value."""
+
+    def __init__(self, rule: Any) -> None:
+        self._rule = rule
+        self.objective = str(getattr(rule, "objective", RewardRule.objective))
+
+    @property
+    def metric(self) -> str:
+        return str(getattr(self._rule, "metric", self.UNNAMED))
+
+    @property
+    def lower_is_better(self) -> bool:
+        return bool(getattr(self._rule, "lower_is_better", False))
+
+    @property
+    def dominance_pays(self) -> bool:
+        return bool(getattr(self._rule, "dominance_pays", False))
+
+    def __call__(self, result: ChildResult) -> float:
+        reward: float = self._rule(result)
+        return reward
+
+    def score(self, result: ChildResult) -> float | None:
+        score: float | None = self._rule.score(result)
+        return score
+
+
+def reward_rule(rule: Any) -> RewardRule:
+    """`rule` as a `RewardRule`, whatever a user's own one leaves out."""
+    return rule if isinstance(rule, RewardRule) else _OwnRule(rule)
+
+
+Isolated = Callable[[str, Mapping[str, Any], Path], Any]
+"""Runs a function in a process of its own; see `Evaluator.isolated`."""
+
+
 class Evaluator(ABC):
     """Turns jobs into results, as many at a time as it has slots.
 
     An implementation must return a result for every job, whatever happens to it: a child that
     crashes, hangs or eats the memory is a `ChildResult` with that status, never an exception.
     Only `close` and the end of the process may leave a future unresolved; it is then cancelled.
+    `nas.testing.evaluators` has these rules as tests that a user's own evaluator inherits.
+
+    It is built from its options in the YAML and, as far as its `__init__` names them, `experiment`,
+    `data_folder` (of the prepared data), `workspace` and `logs` (a folder).
     """
 
     needs_recipe: ClassVar[bool] = True
     """Whether an experiment must say how a child is trained; one that looks results up need not."""
+
+    # --- asked of the class, before an evaluator is built --------------------------------------------
+
+    @classmethod  # noqa: B027 - most can work anywhere
+    def check(cls, **options: Any) -> None:
+        """Asked before a search begins its record; nothing is begun by it.
+
+        Args:
+            options: the evaluator's own, as the YAML has them.
+
+        Raises:
+            InputError: it can't work here at all; the message says what to do.
+        """
+
+    @classmethod
+    def platform(cls, workers: Any) -> Mapping[str, Any] | None:
+        """What results depend on beside the experiment, which makes it part of every search's definition.
+
+        Args:
+            workers: the experiment's limits (`nas.experiment.Workers`).
+
+        Returns:
+            JSON: `threads` of each child, `device` (`cpu` or `gpu`), `backend` of Keras and, where any is
+            set, `environment` (variables that change the arithmetic, with their values). Always the same
+            for the same platform. None: that of this machine's slots. A table's results depend on none,
+            but its searches have held this machine's from the start, and keep their fingerprints so.
+        """
+        return None
+
+    @classmethod
+    def isolates(cls) -> bool:
+        """Whether `isolated` works; False: such work is done on a slot of this machine instead.
+
+        Raises:
+            InputError: it would work, but can't here; the message says what to do.
+        """
+        return False
+
+    # --- jobs --------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -387,6 +508,24 @@ class Evaluator(ABC):
         Raises:
             InputError: jobs can't be evaluated here; the message says what to do.
         """
+
+    def isolated(self, function: str, arguments: Mapping[str, Any], log: Path) -> Any:
+        """What `function` makes of `arguments` in a fresh process on a free slot, for which it waits.
+
+        So a trained network is tested and exported where children are trained. Thread-safe. Only asked of
+        an evaluator that `isolates`.
+
+        Args:
+            function: `package.module:name`; takes and returns JSON-like values.
+            arguments: its keyword arguments; paths in them are read and written as on this machine.
+            log: file for the output of the process, removed if it ends well.
+
+        Raises:
+            NasError: one that `function` raised.
+            SearchError: it failed otherwise or its process died.
+            CancelledError: the evaluator was closed.
+        """
+        raise InputError(f"the evaluator {type(self).__name__} runs nothing but children")
 
     def waiting(self) -> str:
         """Why queued jobs wait, in a sentence; empty when none does."""
@@ -412,3 +551,13 @@ class Evaluator(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def evaluator_class(name: str) -> type[Evaluator]:
+    """The class of the evaluator that is named so; `Evaluator` itself where a function builds it.
+
+    Raises:
+        InputError: nothing has this name.
+    """
+    found = plugins.find("evaluator", name)
+    return found if isinstance(found, type) and issubclass(found, Evaluator) else Evaluator

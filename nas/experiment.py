@@ -25,6 +25,7 @@ from pydantic import (
 
 from nas import plugins
 from nas.errors import InputError, cut, nearest
+from nas.evaluation import RewardRule, evaluator_class, reward_rule
 from nas.spaces import Space, first_architecture, parse_architecture
 
 logger = logging.getLogger("nas")
@@ -151,6 +152,8 @@ class Final(_Strict):
     """Recipe fields with the values to try; the product of all is trained."""
     baseline: str = ""
     """Text form of a hand-made network that is retrained through the same door; empty: none."""
+    evaluator: Part | None = None
+    """What retrains them, whatever scored the search; None: see `Experiment.finals_evaluator`."""
     seed: int = 0
 
 
@@ -214,6 +217,18 @@ class Experiment(_Strict):
             InputError: a field is not allowed, or the experiment trains nothing.
         """
         return plugins.make("recipe", {**self.recipe_options(), **(overrides or {})})
+
+    @property
+    def built_reward(self) -> RewardRule:
+        """The reward, checked."""
+        return reward_rule(self.reward.make("reward"))
+
+    @property
+    def finals_evaluator(self) -> Part:
+        """What retrains the best: `final.evaluator`, else the search's own if it trains, else `train`."""
+        if self.final.evaluator is not None:
+            return self.final.evaluator
+        return self.evaluator if evaluator_class(self.evaluator.name).needs_recipe else Part(name="train")
 
     def recipe_options(self) -> dict[str, Any]:
         """The recipe as the file has it, with its name; renamed fields as `plugins.as_stored` names them.
@@ -305,7 +320,8 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         _check_recipe(experiment)
         if experiment.final.baseline:
             parse_architecture(experiment.final.baseline)
-        experiment.reward.make("reward")
+        experiment.built_reward  # noqa: B018 - checks the options
+        _check_finals_evaluator(experiment.final.evaluator)
         plugins.find("controller", experiment.controller.name)
         plugins.find("source", experiment.data.source)
         _check_loop(experiment.search)
@@ -323,19 +339,35 @@ def _check_loop(rules: SearchRules) -> None:
     plugins.check("loop", options, given=("search", "limits"), also=taken)
 
 
+def _check_finals_evaluator(evaluator: Part | None) -> None:
+    """Raises InputError unless it trains children, with such options."""
+    if evaluator is None:
+        return
+    plugins.check(
+        "evaluator", evaluator.model_dump(), given=("experiment", "data_folder", "workspace", "logs")
+    )
+    if not evaluator_class(evaluator.name).needs_recipe:
+        raise InputError(f"final.evaluator '{evaluator.name}' trains nothing: name one that does, as 'train'")
+
+
 def _check_recipe(experiment: Experiment) -> None:
     """Raises InputError unless there is a recipe where one is needed, with fields that are allowed."""
-    evaluator = plugins.find("evaluator", experiment.evaluator.name)
+    needed = evaluator_class(experiment.evaluator.name).needs_recipe
     if experiment.recipe is None:
-        if getattr(evaluator, "needs_recipe", True):
+        if needed:
             raise InputError(
                 f"the key 'recipe' is missing: the evaluator '{experiment.evaluator.name}' trains children"
             )
         return
     _check_old_names(experiment, experiment.recipe.model_dump())
     recipe = experiment.built_recipe()
-    metric, known = getattr(experiment.reward.make("reward"), "metric", None), getattr(recipe, "metrics", ())
-    if metric is not None and known and metric not in known:
+    try:
+        metric, known = experiment.built_reward.metric, recipe.metrics
+    except AttributeError as error:
+        raise InputError(
+            f"recipe '{experiment.recipe.name}' is not a nas.training.recipe.Recipe ({error}): inherit it"
+        ) from error
+    if metric not in (*known, RewardRule.UNNAMED):
         raise InputError(
             f"the reward '{experiment.reward.name}' reads {metric}, which the recipe "
             f"'{experiment.recipe.name}' doesn't measure ({', '.join(known)}): name another reward, as "

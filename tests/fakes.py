@@ -19,6 +19,7 @@ from typing import Any
 
 from nas.errors import SearchError
 from nas.evaluation import ChildResult, Status
+from nas.workers.process import _function
 
 
 def train_by_tokens(job: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +101,19 @@ def end_in_a_way(job: dict[str, Any]) -> Any:
     return ENDS[job["recipe"]["way"]](job)
 
 
-def end_apart(job: dict[str, Any]) -> Any:
-    """Ends as `end_in_a_way` does, as what runs apart."""
+def train_in_a_way(job: dict[str, Any]) -> dict[str, Any]:
+    """Trains as `train_by_tokens`, unless the recipe's field `way` names another way to go on."""
+    ways = {**ENDS, "hang": hang, "nonsense": answer_nonsense, "eat memory": eat_memory}
+    return ways.get(job["recipe"].get("way", ""), train_by_tokens)(job)
+
+
+def carry_out(job: dict[str, Any]) -> Any:
+    """Isolated work without Keras."""
+    return _function(job["function"])(**job["arguments"])
+
+
+def end_isolated(job: dict[str, Any]) -> Any:
+    """Ends as `end_in_a_way` does, as isolated work that is no child."""
     print("before the end")
     return ENDS[job["arguments"]["way"]](job)
 
@@ -214,3 +226,54 @@ def wait_for_go(job: dict[str, Any]) -> dict[str, Any]:
     while not os.path.exists(os.path.join(os.path.dirname(os.environ["NAS_TEST_TRAININGS"]), "go")):
         time.sleep(0.02)
     return train_by_tokens(job)
+
+
+class Served:
+    """Stands in for what a session holds: counts its requests, and ends or fails in many ways."""
+
+    def __init__(self, start: int = 0, way: str = "") -> None:
+        if way:
+            self.end_in_a_way(way)
+        self.count = start
+
+    def add(self, amount: int = 1) -> int:
+        self.count += amount
+        return self.count
+
+    def facts(self) -> dict[str, Any]:
+        return {"pid": os.getpid(), "count": self.count}
+
+    def echo(self, value: Any) -> Any:
+        return value
+
+    def end_in_a_way(self, way: str) -> Any:
+        print("before the end")
+        return ENDS[way]({"recipe": {"way": way}, "architecture": 1, "seed": 0})
+
+    def eat(self) -> None:
+        eat_memory({})
+
+    def hang(self) -> None:
+        hang({})
+
+    def hold_the_interpreter(self) -> None:
+        hold_the_interpreter({})
+
+    def stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def print_much(self) -> None:
+        for _ in range(200):
+            print("x" * 100_000)
+
+    def print_later(self) -> None:
+        threading.Thread(target=self.print_much, daemon=True).start()
+
+    def answer_twice(self) -> None:
+        for pipe in range(3, 64):
+            with contextlib.suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(pipe).st_mode):
+                    os.write(pipe, (len(b'{"value": 1}')).to_bytes(8, "big") + b'{"value": 1}')
+
+    def _hidden(self) -> int:
+        return 1

@@ -147,6 +147,15 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
             {"final__grid": {"learning_rate": []}},
             "final.grid.learning_rate: List should have at least 1 item",
         ),
+        ({"final__evaluator": {"name": "trian"}}, "no evaluator is named 'trian' (did you mean 'train'?)"),
+        (
+            {"final__evaluator": {"name": "train", "trianer": "a:b"}},
+            "unknown option 'trianer' of evaluator 'train': did you mean 'trainer'?",
+        ),
+        (
+            {"final__evaluator": {"name": "table", "reward": "accuracy"}},
+            "final.evaluator 'table' trains nothing: name one that does, as 'train'",
+        ),
         ({"final__baseline": "resnet:x"}, "resnet:FILTERSxBLOCKSxSTAGES"),
         (
             {"final__baseline": "resnext:16x1x1"},

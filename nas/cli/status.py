@@ -25,10 +25,9 @@ from nas.cli.common import (
 from nas.cli.records import RecordFile, check_own_record, live_records, say_unreadable
 from nas.cli.tables import number
 from nas.errors import InputError, NasError, SearchError, nearest
-from nas.evaluation import Status
+from nas.evaluation import RewardRule, Status
 from nas.search.rewards import rejudging
 from nas.search.rows import Child
-from nas.search.search import RewardRule
 from nas.workspace import Workspace
 
 WIDE_STATUS = 120

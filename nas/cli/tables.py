@@ -14,7 +14,7 @@ from rich.table import Table
 from nas import plugins
 from nas.cli.common import PROXY, clock, count, kind_of
 from nas.experiment import Experiment
-from nas.search.pareto import objective_of, pareto_front
+from nas.search.pareto import pareto_front
 from nas.search.record import Record, best_children
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
@@ -138,7 +138,7 @@ def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
 
 def front_line(experiment: Experiment) -> str:
     """What the sign of the Pareto front means."""
-    cost = objective_of(experiment.reward.make("reward")).replace("_", "-")
+    cost = experiment.built_reward.objective.replace("_", "-")
     return f"{FRONT} on the Pareto front: of all children none with as few {cost} or less scores better"
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
+from nas.evaluation import Isolated, evaluator_class
 from nas.experiment import Experiment, fingerprint
-from nas.final.apart import run_apart
 from nas.final.details import write_details
 from nas.final.evaluations import (
     SHARED,
@@ -26,8 +27,8 @@ from nas.final.evaluations import (
 )
 from nas.final.finalize import sha256
 from nas.search.folders import replaced, write_json
+from nas.search.opening import isolated_by, make_evaluator
 from nas.search.record import Record
-from nas.workers.backend import check_backend
 from nas.workspace import Workspace
 
 
@@ -71,7 +72,7 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
     with Record.hold(path, definition, models / "finals.sqlite") as record:
         tests = known(record, final, workspace.reports(experiment.name) / "evaluation" / "evaluation.json")
         if again or not tests.measured:
-            tests = _test(record, experiment, models, final, data.folder, tests)
+            tests = _test(record, experiment, workspace, final, data.folder, tests)
         keep(record, final, tests)
         by_all = of_all_experiments(workspace, data.digest)
         keep_others(record, by_all)
@@ -168,32 +169,45 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
 def _test(
     record: Record,
     experiment: Experiment,
-    models: Path,
+    workspace: Workspace,
     final: Mapping[str, Any],
     data: Path,
     before: KnownTests,
 ) -> KnownTests:
     """Measures on the test data once more."""
-    check_backend()  # before it counts: nothing could be measured
+    models = workspace.models(experiment.name)
     for one in (final["winner"], final["baseline"]):
         if one is not None and sha256(models / one["model"]) != one["sha256"]:
             raise InputError(
                 f"{models / one['model']} is not the model that won (another SHA-256): "
                 f"`nas finalize {experiment.name}` or `dvc checkout` brings it back"
             )
-    tests = replace(before, count=before.count + 1)
-    keep(record, final, tests)  # before it is measured: one that is killed counts too
-    measured = {
-        role: run_apart(
-            experiment.built_recipe().tester,
-            {"model": str(models / final[role]["model"]), "data": str(data), "split": "test"},
-            experiment.workers,
-            record.path.parent / "logs" / f"test-{role}.log",
-        )
-        for role in ("winner", "baseline")
-        if final[role] is not None
-    }
+    logs = record.path.parent / "logs"
+    with _isolated(experiment, workspace, data, logs) as isolated:  # before it counts: it may be impossible
+        tests = replace(before, count=before.count + 1)
+        keep(record, final, tests)  # before it is measured: one that is killed counts too
+        measured = {
+            role: isolated(
+                experiment.built_recipe().tester,
+                {"model": str(models / final[role]["model"]), "data": str(data), "split": "test"},
+                logs / f"test-{role}.log",
+            )
+            for role in ("winner", "baseline")
+            if final[role] is not None
+        }
     return replace(tests, measured=measured)
+
+
+@contextmanager
+def _isolated(experiment: Experiment, workspace: Workspace, data: Path, logs: Path) -> Iterator[Isolated]:
+    """What measures: the evaluator that trained the finals, opened if it does such work."""
+    trainer = experiment.model_copy(update={"evaluator": experiment.finals_evaluator})
+    with ExitStack() as opened:
+        evaluator = None
+        if evaluator_class(trainer.evaluator.name).isolates():
+            evaluator = opened.enter_context(make_evaluator(trainer, data, workspace, logs))
+            evaluator.warm_up()
+        yield isolated_by(evaluator, experiment.workers)
 
 
 def _interval(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from nas import plugins
 from nas.errors import SearchError
+from nas.evaluation import RewardRule
 from nas.experiment import FINAL_SUFFIX, Budget, Experiment, Part, SearchRules
 from nas.search.record import Record, best_children
-from nas.search.search import RewardRule
 from nas.spaces import Architecture, UnknownArchitecture, parse_architecture
 
 
@@ -68,7 +68,7 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
     Raises:
         SearchError: no child of the search ended well.
     """
-    rule: RewardRule = experiment.reward.make("reward")
+    rule: RewardRule = experiment.built_reward
     found = [
         Finalist(
             architecture=child.proposal.architecture,
@@ -120,8 +120,8 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     """The experiment that trains `trainings` in one round: a search over a list, named `NAME.final`.
 
     Its recipe is the search's with `final.recipe` in place of its own fields; what the controller
-    decided for an architecture, and the grid, stand above both. A time limit grows with the number of
-    epochs.
+    decided for an architecture, and the grid, stand above both. Its evaluator is the finals' own (see
+    `Experiment.finals_evaluator`). A time limit grows with the number of epochs.
     """
     recipe = plugins.as_stored("recipe", {**experiment.recipe_options(), **experiment.final.recipe})
     listed = [
@@ -139,6 +139,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
             "name": f"{experiment.name}{FINAL_SUFFIX}",
             "controller": Part(name="list", entries=listed),  # type: ignore[call-arg]
             "recipe": Part(**recipe),
+            "evaluator": experiment.finals_evaluator,
             "search": SearchRules(children_per_round=len(trainings), duplicates="train"),
             "budget": Budget(children=len(trainings)),
             "workers": workers,
@@ -150,5 +151,4 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
 
 
 def _epochs(experiment: Experiment, recipe: Mapping[str, Any]) -> float:
-    """Epochs of a recipe, 1 for a recipe that knows none."""
-    return float(getattr(experiment.built_recipe(recipe), "epochs", 1))
+    return float(experiment.built_recipe(recipe).epochs)

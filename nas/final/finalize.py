@@ -15,15 +15,14 @@ from typing import Any
 import nas
 from nas.datasets.files import check_space
 from nas.errors import SearchError
-from nas.evaluation import ChildResult, Job
+from nas.evaluation import ChildResult, Job, RewardRule
 from nas.experiment import Experiment, fingerprint
-from nas.final.apart import run_apart
 from nas.final.finalists import Entry, entries, final_experiment, finalists
 from nas.search.folders import replaced, write_json
-from nas.search.opening import check_evaluator, open_search, read_record
+from nas.search.opening import check_evaluator, isolated_by, open_search, read_record
 from nas.search.record import Record
 from nas.search.rows import Child
-from nas.search.search import Listener, RewardRule, Search
+from nas.search.search import Listener, Search
 from nas.workspace import Workspace
 
 logger = logging.getLogger("nas")
@@ -103,7 +102,7 @@ def finalize(
         InputError: the search was never begun.
         TemporaryError: too little disk space.
     """
-    check_evaluator(experiment)
+    check_evaluator(experiment.model_copy(update={"evaluator": experiment.finals_evaluator}))
     with ExitStack() as opened:
         records = [
             opened.enter_context(read_record(experiment.with_seed(seed), workspace))
@@ -116,6 +115,7 @@ def finalize(
     check_space(workspace.state, needed, f"keep the weights of {len(trainings)} finals")
     derived = final_experiment(experiment, trainings)
     with open_search(derived, workspace, listeners=listeners, keep_files=True) as search:
+        isolated = isolated_by(search.evaluator, derived.workers)  # before hours of training
         with follow(search) if follow is not None else nullcontext():
             search.advance(derived.budget)
         trained, winner, baseline = _choose(search, trainings)
@@ -129,14 +129,13 @@ def finalize(
             for one, name in ((winner, "model.keras"), (baseline, "baseline.keras")):
                 if one is not None:
                     shutil.copyfile(_weights(search.record, one), folder / name)
-            exports = run_apart(
+            exports = isolated(
                 derived.built_recipe().exporter,
                 {
                     "model": str(folder / "model.keras"),
                     "data": str(workspace.prepared(experiment.data.name)),
                     "folder": str(folder),
                 },
-                derived.workers,
                 search.record.path.parent / "logs" / "export.log",
             )
             write_json(
@@ -324,7 +323,7 @@ def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
     """One final as JSON: what it is, where it came from, how it was trained and what it reached."""
     finalist, result = one.entry.finalist, one.result
     recipe = {**derived.recipe_options(), **one.entry.overrides}
-    defaults: dict[str, Any] = getattr(derived.built_recipe(recipe), "to_json", dict)()
+    defaults: dict[str, Any] = derived.built_recipe(recipe).to_json()
     return {
         "number": one.child.number,
         "role": "baseline" if finalist.baseline else "candidate",

@@ -17,7 +17,6 @@ from nas.evaluation import Status
 from nas.report.curves import band_of, cost, front_of, rewards_of, shares_of, statistics_of
 from nas.report.drawings.styles import LIGHT, LINKS
 from nas.report.results import ExperimentResults
-from nas.search.pareto import objective_of
 from nas.search.rows import Child
 
 COLOURS = tuple(LIGHT[f"link{number}"] for number in range(LINKS))
@@ -111,7 +110,7 @@ def tradeoff(results: ExperimentResults) -> str:
         prices, scores, _ = zip(*sorted(front), strict=True)
         axes.step(prices, scores, "o-", where="post", color=COLOURS[1], markersize=5, label="Pareto front")
         axes.legend(fontsize=8)
-    axes.set_xlabel(objective_of(results.rule).replace("_", "-"))
+    axes.set_xlabel(results.rule.objective.replace("_", "-"))
     axes.set_ylabel(f"{results.rule.metric} (proxy)".replace("_", " "))
     axes.grid(alpha=0.25, which="both")
     return _svg(figure)

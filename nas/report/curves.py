@@ -12,7 +12,6 @@ import numpy as np
 from nas.errors import InputError
 from nas.evaluation import ChildResult
 from nas.report.results import ExperimentResults, Searched
-from nas.search.pareto import objective_of
 from nas.search.rows import Child
 from nas.search.tradeoff import cost_of
 from nas.spaces import Choice, Links, Point, Step
@@ -145,7 +144,7 @@ def statistics_of(searched: Searched) -> dict[str, Curve]:
 
 def cost(results: ExperimentResults, result: ChildResult) -> float | None:
     """What the reward trades quality for, else the number of parameters; None where it isn't known."""
-    found = cost_of(result, objective_of(results.rule))
+    found = cost_of(result, results.rule.objective)
     return found if found is None or found > 0 else None
 
 

@@ -15,7 +15,6 @@ from nas.report.html import around, element, page
 from nas.report.results import ExperimentResults, FindExperiment, FindRecord, gather
 from nas.search import rewards
 from nas.search.folders import replaced
-from nas.search.pareto import objective_of
 from nas.search.rows import Child
 from nas.workspace import Workspace
 
@@ -187,7 +186,7 @@ def _children(place: int) -> str:
 
 
 def _objective(results: ExperimentResults) -> str:
-    return objective_of(results.rule).replace("_", "-")
+    return results.rule.objective.replace("_", "-")
 
 
 def _data(shown: _Shown) -> Mapping[str, Any]:
@@ -200,7 +199,7 @@ def _data(shown: _Shown) -> Mapping[str, Any]:
         "seeds": [searched.seed for searched in results.searches],
         "metric": results.rule.metric,
         "lower": results.rule.lower_is_better,
-        "objective": objective_of(results.rule),
+        "objective": results.rule.objective,
         "children": columns_of(results),
         "rewards": [asdict(curves.rewards_of(searched)) for searched in results.searches],
         "band": asdict(band) if band else None,

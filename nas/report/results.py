@@ -9,13 +9,13 @@ from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
+from nas.evaluation import RewardRule
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Batch, Child
-from nas.search.search import RewardRule
 from nas.spaces import UnknownArchitecture
 from nas.workspace import Workspace
 

@@ -9,13 +9,12 @@ from typing import Any
 import pandas as pd
 
 from nas.errors import InputError
-from nas.evaluation import Status
+from nas.evaluation import RewardRule, Status
 from nas.experiment import Experiment
 from nas.search.folders import replaced, write_json
 from nas.search.opening import snapshot_path
 from nas.search.pareto import pareto_front
 from nas.search.record import Record, best_children
-from nas.search.search import RewardRule
 from nas.workspace import Workspace
 
 COLUMNS = (
@@ -117,7 +116,7 @@ def metrics(experiment: Experiment, records: Sequence[Record]) -> dict[str, Any]
     """A search in a few numbers, with the repeats taken together."""
     best = best_children(records, 1)
     result = best[0][1].result if best else None
-    score = experiment.reward.make("reward").score(result) if result else None
+    score = experiment.built_reward.score(result) if result else None
     last = [
         float(means.iloc[-1])
         for means in (curve(record)["reward/mean"].dropna() for record in records)
@@ -159,7 +158,7 @@ def write_search_outputs(experiment: Experiment, workspace: Workspace, records: 
         for seed, record in zip(seeds, records, strict=True):
             target = snapshot_path(experiment.with_seed(seed), workspace)
             record.snapshot(fresh / target.relative_to(folder))
-        table = leaderboard(records, experiment.reward.make("reward"))
+        table = leaderboard(records, experiment.built_reward)
         table.to_csv(fresh / "leaderboard.csv", index=False)
         mean_curve(records).to_csv(fresh / "curve.csv", index=False)
         write_json(fresh / "metrics.json", metrics(experiment, records))

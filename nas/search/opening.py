@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas import datasets, plugins
+from nas import datasets
 from nas.controllers.controller import Controller
 from nas.errors import InputError
-from nas.evaluation import Evaluator
-from nas.experiment import Experiment, fingerprint
+from nas.evaluation import Evaluator, Isolated, evaluator_class
+from nas.experiment import Experiment, Workers, fingerprint
 from nas.search.fitting import check_parts
 from nas.search.record import Record, is_ahead
 from nas.search.rewards import rule_of
 from nas.search.search import Listener, Search
-from nas.workers.slots import platform
+from nas.workers.backend import check_backend
+from nas.workers.isolated import run_isolated
+from nas.workers.slots import platform, slots
 from nas.workspace import Workspace
 
 
@@ -43,7 +46,7 @@ def open_search(
     """
     check_evaluator(experiment)
     data = datasets.prepare(experiment.data, workspace)
-    definition = experiment.definition(data.digest, **platform(experiment.workers))
+    definition = _definition(experiment, data.digest)
     path = workspace.record(fingerprint(definition))
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
@@ -53,15 +56,7 @@ def open_search(
     try:
         record.set_meta("experiment", experiment.model_dump(mode="json"))
         record.set_meta("names", sorted({*record.meta("names", []), experiment.name}))
-        evaluator = experiment.evaluator.make(
-            "evaluator",
-            experiment=experiment,
-            data_folder=data.folder,
-            workspace=workspace,
-            logs=path.parent / "logs",
-        )
-        if not isinstance(evaluator, Evaluator):
-            raise InputError(f"evaluator '{experiment.evaluator.name}' is no nas.evaluation.Evaluator")
+        evaluator = make_evaluator(experiment, data.folder, workspace, path.parent / "logs")
     except BaseException:
         record.close()
         raise
@@ -72,14 +67,42 @@ def open_search(
 
 
 def check_evaluator(experiment: Experiment) -> None:
-    """Asks the evaluator, if it has a `check`, whether it can work here at all; nothing is begun by that.
+    """Asks the evaluator whether it can work here at all (see `Evaluator.check`); nothing is begun by that.
 
     Raises:
         InputError: it can't; the message says what to do.
     """
-    check = getattr(plugins.find("evaluator", experiment.evaluator.name), "check", None)
-    if check is not None:
-        check(**experiment.evaluator.options)
+    evaluator_class(experiment.evaluator.name).check(**experiment.evaluator.options)
+
+
+def make_evaluator(experiment: Experiment, data_folder: Path, workspace: Workspace, logs: Path) -> Evaluator:
+    """The experiment's evaluator, ready for jobs. Use it in a `with` block.
+
+    Raises:
+        InputError: an option of it is not allowed.
+    """
+    made = experiment.evaluator.make(
+        "evaluator", experiment=experiment, data_folder=data_folder, workspace=workspace, logs=logs
+    )
+    if not isinstance(made, Evaluator):
+        raise InputError(f"evaluator '{experiment.evaluator.name}' is not a nas.evaluation.Evaluator")
+    return made
+
+
+def isolated_by(evaluator: Evaluator | None, workers: Workers) -> Isolated:
+    """What tests and exports networks: the evaluator, else a slot of this machine.
+
+    Args:
+        evaluator: None, or one that doesn't isolate: this machine does it.
+        workers: the experiment's limits.
+
+    Raises:
+        InputError: it can't be done here.
+    """
+    if evaluator is not None and evaluator.isolates():
+        return evaluator.isolated
+    check_backend()
+    return partial(run_isolated, candidates=slots(workers), memory_limit_gb=workers.memory_limit_gb)
 
 
 def record_path(experiment: Experiment, workspace: Workspace) -> Path:
@@ -88,12 +111,23 @@ def record_path(experiment: Experiment, workspace: Workspace) -> Path:
     Raises:
         InputError: its data set was not prepared yet.
     """
-    return workspace.record(fingerprint(_definition(experiment, workspace)))
+    return workspace.record(fingerprint(_prepared_definition(experiment, workspace)))
 
 
-def _definition(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
-    data = datasets.load(workspace.prepared(experiment.data.name))
-    return experiment.definition(data.digest, **platform(experiment.workers))
+def _prepared_definition(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
+    return _definition(experiment, datasets.load(workspace.prepared(experiment.data.name)).digest)
+
+
+def _definition(experiment: Experiment, digest: str) -> dict[str, Any]:
+    """What defines the search on the data with this digest, where its evaluator computes."""
+    found = evaluator_class(experiment.evaluator.name).platform(experiment.workers)
+    try:
+        return experiment.definition(digest, **(platform(experiment.workers) if found is None else found))
+    except TypeError as error:
+        raise InputError(
+            f"the platform of the evaluator '{experiment.evaluator.name}' must tell threads, and may tell "
+            f"device, backend and environment. Received: {found!r}"
+        ) from error
 
 
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
@@ -107,7 +141,7 @@ def read_record(experiment: Experiment, workspace: Workspace) -> Record:
     Raises:
         InputError: the search was never begun here.
     """
-    definition = _definition(experiment, workspace)
+    definition = _prepared_definition(experiment, workspace)
     live, snapshot = workspace.record(fingerprint(definition)), snapshot_path(experiment, workspace)
     if is_ahead(snapshot, live, definition):
         return Record.read(snapshot)

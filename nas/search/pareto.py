@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
-from nas.evaluation import ChildResult
+from nas.evaluation import ChildResult, RewardRule
 from nas.search.record import Record
 from nas.search.rows import Child
 from nas.search.tradeoff import cost_of
 
-USUAL = "parameters"
-"""The cost where the reward names none."""
-
-
-def objective_of(rule: Any) -> str:
-    """The cost that a reward rule trades for quality, else the usual one."""
-    return str(getattr(rule, "objective", USUAL))
-
 
 def pareto_front(
-    records: Sequence[Record], rule: Any, least: float | None = None
+    records: Sequence[Record], rule: RewardRule, least: float | None = None
 ) -> list[tuple[Record, Child]]:
     """The Pareto front of all successful children, cheapest first: each scores better than all cheaper ones.
 
@@ -34,14 +25,14 @@ def pareto_front(
         least: only those on the front whose reward is at least this. If the rule never rewards a network less
             than one that it beats in cost and score (`rule.dominance_pays`), the others need not be read.
     """
-    bound = least if getattr(rule, "dominance_pays", False) else None
+    bound = least if rule.dominance_pays else None
     if bound is not None:
         bound -= 1e-9 * abs(bound)  # powers are rounded
     ranked = sorted(
         (cost, -quality, place, number)
         for place, record in enumerate(records)
         for number, result in record.successes(bound)
-        if (cost := cost_of(result, objective_of(rule))) is not None
+        if (cost := cost_of(result, rule.objective)) is not None
         and (quality := _quality(result, rule)) is not None
     )
     front: list[tuple[Record, Child]] = []
@@ -53,7 +44,7 @@ def pareto_front(
     return front
 
 
-def _quality(result: ChildResult, rule: Any) -> float | None:
+def _quality(result: ChildResult, rule: RewardRule) -> float | None:
     """The score, with its sign turned where lower is better."""
     score = rule.score(result)
     if score is None or not math.isfinite(score):

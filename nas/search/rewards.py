@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import ClassVar
 
 from nas.errors import InputError
-from nas.evaluation import ChildResult
+from nas.evaluation import ChildResult, RewardRule
 from nas.experiment import FINAL_SUFFIX, Experiment
-
-if TYPE_CHECKING:
-    from nas.search.search import RewardRule
 
 
 def shown(value: float) -> str:
@@ -25,7 +22,7 @@ def shown(value: float) -> str:
 
 
 @dataclass(frozen=True)
-class AccuracyReward:
+class AccuracyReward(RewardRule):
     """(best validation accuracy of the last `window` epochs) to the power of `power`.
 
     Source: Zoph & Le (2017), §4.1: the maximum of the last 5 epochs, cubed.
@@ -69,7 +66,7 @@ class AccuracyReward:
 
 
 @dataclass(frozen=True)
-class PerplexityReward:
+class PerplexityReward(RewardRule):
     """c / (lowest validation perplexity of the last `window` epochs)².
 
     Source: Zoph & Le (2017), §4.2: c / (validation perplexity)², c usually 80. Which epoch's perplexity
@@ -110,7 +107,7 @@ class PerplexityReward:
         return self.failed if score is None or not math.isfinite(score) else self.c / score / score
 
 
-class BySavedWeights:
+class BySavedWeights(RewardRule):
     """A reward rule that judges a child by the weights that it leaves, whatever came before them.
 
     Trainers save the weights of the last epoch (see `nas.training.run.Run`). So the rule sees a history in
@@ -124,6 +121,7 @@ class BySavedWeights:
 
     def __init__(self, rule: RewardRule) -> None:
         self._rule = rule
+        self.objective = rule.objective
 
     def __call__(self, result: ChildResult) -> float:
         return self._rule(as_saved(result))
@@ -131,11 +129,17 @@ class BySavedWeights:
     def score(self, result: ChildResult) -> float | None:
         return self._rule.score(as_saved(result))
 
-    def __getattr__(self, name: str) -> Any:
-        """What else the rule tells: its metric, say, or what it trades."""
-        if name == "_rule":
-            raise AttributeError(name)
-        return getattr(self._rule, name)
+    @property
+    def metric(self) -> str:
+        return self._rule.metric
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self._rule.lower_is_better
+
+    @property
+    def dominance_pays(self) -> bool:
+        return self._rule.dominance_pays
 
 
 def as_saved(result: ChildResult) -> ChildResult:
@@ -152,8 +156,8 @@ def as_saved(result: ChildResult) -> ChildResult:
 
 def rule_of(experiment: Experiment) -> RewardRule:
     """What rewards and scores the children of `experiment`: finals by the weights that they leave."""
-    rule: RewardRule = experiment.reward.make("reward")
-    return cast("RewardRule", BySavedWeights(rule)) if _is_final(experiment) else rule
+    rule = experiment.built_reward
+    return BySavedWeights(rule) if _is_final(experiment) else rule
 
 
 def rejudging(experiment: Experiment) -> RewardRule | None:

@@ -12,11 +12,20 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import RLock
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from nas.controllers.controller import Controller
 from nas.errors import InputError, NasError, SearchError
-from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Proposal, Status, harmless
+from nas.evaluation import (
+    LONGEST_MESSAGE,
+    ChildResult,
+    Evaluator,
+    Job,
+    Proposal,
+    RewardRule,
+    Status,
+    harmless,
+)
 from nas.experiment import Budget, Experiment
 from nas.search.loops import Limits, Loop, drive
 from nas.search.record import Record
@@ -28,24 +37,6 @@ logger = logging.getLogger("nas")
 
 UNJUDGED = 3
 """So many children that the reward can't judge end a search in which it has judged none."""
-
-
-class RewardRule(Protocol):
-    """Makes a finite reward of any result, and the score that people compare (None: failed).
-
-    A higher reward is always better, so whoever chooses goes by the reward. The score is what is
-    shown: the `metric` of the child's history that the rule reads, of which less may be better.
-    """
-
-    @property
-    def metric(self) -> str: ...
-
-    @property
-    def lower_is_better(self) -> bool: ...
-
-    def __call__(self, result: ChildResult) -> float: ...
-
-    def score(self, result: ChildResult) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -342,7 +333,7 @@ class Search:
         if self.experiment.recipe is None:
             return ()
         recipe = self.experiment.built_recipe()
-        if not getattr(recipe, "median_stopping", False):
+        if not recipe.median_stopping:
             return ()
         with self._lock:
             self._add_curves(self.record.curves(recipe.watched, self._batches_in_curves, batch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nas.errors import InputError, nearest
 from nas.evaluation import ChildResult
@@ -34,7 +34,7 @@ class TradeoffReward(AccuracyReward):
         power: of the accuracy; 1 as in the paper.
     """
 
-    objective: str
+    objective: str = field()  # required: the rule's usual one is not its default
     target: float
     below: float = -0.07
     above: float = -0.07

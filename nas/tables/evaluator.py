@@ -70,7 +70,7 @@ class TableEvaluator(Evaluator):
         return made
 
     def _look_up(self, results: Results, space: Space) -> None:
-        self._results, self._space = results, space
+        self._results, self._space, self._closed = results, space, False
         self.rows: dict[int, int | None] = {}
         """The row of each proposal that was asked for, by its number; None where the table has none."""
 
@@ -79,6 +79,8 @@ class TableEvaluator(Evaluator):
         return 1
 
     def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
+        if self._closed:
+            raise InputError("this table's evaluator is closed")
         if started is not None:
             started(SLOT)
         done: Future[ChildResult] = Future()
@@ -87,7 +89,8 @@ class TableEvaluator(Evaluator):
         return done
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Takes no more jobs; nothing runs."""
+        self._closed = True
 
 
 def reported(experiment: Experiment, data_folder: Path, proposal: Proposal) -> dict[str, float]:

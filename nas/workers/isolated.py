@@ -13,9 +13,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from multiprocessing import connection, util
 from pathlib import Path
 from typing import IO, Any, Self, cast
@@ -23,6 +23,7 @@ from typing import IO, Any, Self, cast
 from nas import errors
 from nas.errors import ChildError, NasError, SearchError
 from nas.workers import process
+from nas.workers.slots import Lease, Slot, holder
 
 logger = logging.getLogger("nas")
 
@@ -31,6 +32,12 @@ EXIT_SECONDS = 5.0
 
 LOG_BYTES = 4 * 2**20
 """Size that the log of a process doesn't pass. Its end is kept, in which the failure stands."""
+
+POLL_SECONDS = 0.02
+"""How often who waits for a slot looks for a free one."""
+
+PRELOAD = ("tensorflow", "keras", "nas.training.child")
+CARRY_OUT = "nas.training.child:carry_out"
 
 _CHUNK = 2**16
 
@@ -70,18 +77,22 @@ class ProcessEndError(ChildError):
 class IsolatedProcess:
     """A fresh process that waits for one piece of work. Whoever makes it must `run` or `close` it.
 
+    A session (see `nas.workers.session`) is the same process with another `target`, which is sent more than
+    one piece: it uses `send` and `take` instead of `run`.
+
     Args:
         preload: modules that the forkserver imports; see `nas.workers.process.fresh_processes`.
+        target: what the process does: `process.serve`, or `process.serve_session`.
 
     Raises:
         SearchError: the forkserver can't be started, or ended while it was asked.
     """
 
-    def __init__(self, preload: Sequence[str]) -> None:
+    def __init__(self, preload: Sequence[str], target: Callable[..., None] = process.serve) -> None:
         context = process.fresh_processes(preload)
         self._answers, theirs = context.Pipe()
         self._output, written = context.Pipe(duplex=False)
-        self._process = context.Process(target=process.serve, args=(theirs, written), name="nas-child")
+        self._process = context.Process(target=target, args=(theirs, written), name="nas-child")
         self._lock = threading.Lock()
         self._killed = self._closed = False
         try:
@@ -97,6 +108,7 @@ class IsolatedProcess:
             theirs.close()
             written.close()
         self._pid = cast(int, self._process.pid)
+        self._ends: list[Any] = [self._answers, self._output, self._process.sentinel]
         # The exit of the interpreter would wait for a process that nobody has ended.
         self._at_exit = util.Finalize(self, _kill, args=(self._pid,), exitpriority=100)
 
@@ -130,22 +142,57 @@ class IsolatedProcess:
         """
         deadline = None if seconds is None else time.monotonic() + seconds
         try:
-            with suppress(BrokenPipeError, ConnectionResetError):  # its end is noticed below
-                self._answers.send((function, dict(job), slot, memory_limit_bytes))
-            with _Log(job.get("log")) as log:
+            self.send((function, dict(job), slot, memory_limit_bytes))
+            with Log(job.get("log")) as log:
                 answer = self._wait(log, deadline)
         finally:
             exit_code = self.close()
         if self._killed:
             raise CancelledError
         if answer is not None:
-            return _value(answer)
+            return value_of(answer)
         if exit_code == process.FORKSERVER_GONE:
             raise SearchError(
                 "the process that starts children was killed, so they are out of reach; "
                 "start the search again: it goes on"
             )
         raise ProcessEndError(exit_code)
+
+    def send(self, what: Any) -> None:
+        """Sends the work, or bytes as they are. Whether it has ended, `run` or `take` notices."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            if isinstance(what, bytes):
+                self._answers.send_bytes(what)
+            else:
+                self._answers.send(what)
+
+    def take(self, received: bytearray, log: Log, seconds: float | None) -> bool:
+        """Takes what it writes, waiting for that up to `seconds`; whether it lives on.
+
+        If it doesn't, all was taken.
+
+        Args:
+            received: grows by what stands in the pipe of answers.
+            log: of what it prints.
+            seconds: None: until there is something.
+        """
+        sentinel = self._process.sentinel
+        ready = connection.wait(self._ends, seconds)
+        self._read(ready, received, log)
+        if sentinel not in ready:
+            return True
+        _kill_group(self._pid)  # what it has started may print for ever
+        self._ends.remove(sentinel)
+        left = LOG_BYTES // _CHUNK + process.LARGEST_ANSWER // _CHUNK
+        while left and self._ends and (ready := connection.wait(self._ends, 0)):
+            self._read(ready, received, log)
+            left -= 1
+        return False
+
+    @property
+    def answers(self) -> bool:
+        """Whether its pipe of answers is open, as far as `take` has seen."""
+        return self._answers in self._ends
 
     def kill(self) -> None:
         """Cancels the work. Safe in any thread; `run` then ends at once."""
@@ -174,7 +221,7 @@ class IsolatedProcess:
         self._output.close()
         return -signal.SIGKILL if exit_code is None else exit_code
 
-    def _wait(self, log: _Log, deadline: float | None) -> bytes | None:
+    def _wait(self, log: Log, deadline: float | None) -> bytes | None:
         """The answer, when the process has ended or had time to; None if it ended without a whole one.
 
         Raises:
@@ -182,30 +229,18 @@ class IsolatedProcess:
             WorkError: what it wrote to the pipe of answers is none.
         """
         received = bytearray()
-        sentinel = self._process.sentinel
-        ends: list[Any] = [self._answers, self._output, sentinel]
         answered = False
-        while True:
-            ready = connection.wait(ends, None if deadline is None else max(0.0, deadline - time.monotonic()))
-            self._read(ready, ends, received, log)
-            if not answered and _answer(received) is not None:
+        while self.take(received, log, None if deadline is None else max(0.0, deadline - time.monotonic())):
+            if not answered and whole_answer(received) is not None:
                 answered, deadline = True, time.monotonic() + EXIT_SECONDS
-            if sentinel in ready:
-                break
             if deadline is not None and time.monotonic() >= deadline:
                 if answered:  # something keeps it from ending: a thread of the work, say
-                    return _answer(received)
+                    break
                 raise TimeoutError
-        _kill_group(self._pid)  # what it has started may print for ever
-        ends.remove(sentinel)
-        left = LOG_BYTES // _CHUNK + process.LARGEST_ANSWER // _CHUNK
-        while left and ends and (ready := connection.wait(ends, 0)):
-            self._read(ready, ends, received, log)
-            left -= 1
-        return _answer(received)
+        return whole_answer(received)
 
-    def _read(self, ready: Sequence[Any], ends: list[Any], received: bytearray, log: _Log) -> None:
-        """Takes what stands in the pipes that are `ready`; one that ended leaves `ends`."""
+    def _read(self, ready: Sequence[Any], received: bytearray, log: Log) -> None:
+        """Takes what stands in the pipes that are `ready`; one that ended leaves `_ends`."""
         for pipe, take in ((self._answers, received.extend), (self._output, log.write)):
             if pipe in ready:
                 try:
@@ -215,10 +250,99 @@ class IsolatedProcess:
                 if some:
                     take(some)
                 else:
-                    ends.remove(pipe)
+                    self._ends.remove(pipe)
 
 
-def _answer(received: bytearray) -> bytes | None:
+def run_isolated(
+    function: str,
+    arguments: Mapping[str, Any],
+    log: Path,
+    *,
+    candidates: Sequence[Slot],
+    memory_limit_gb: float | None = None,
+    start: Callable[[], AbstractContextManager[IsolatedProcess]] | None = None,
+    given_up: Callable[[], bool] = lambda: False,
+) -> Any:
+    """What `function` makes of `arguments` in a fresh process; waits for a free slot.
+
+    Keras and TensorFlow thereby never begin in the calling process.
+
+    Args:
+        function: `package.module:name`; takes and returns JSON-like values.
+        arguments: its keyword arguments.
+        log: file for the output of the process, removed if it ends well.
+        candidates: the slots that it may run on.
+        memory_limit_gb: resident size (GiB) at which the process ends itself.
+        start: begins the process; None: one that whoever calls this needn't know.
+        given_up: whether a slot is waited for no longer.
+
+    Raises:
+        NasError: one that `function` raised.
+        SearchError: it failed otherwise or its process died.
+        CancelledError: it was given up, or its process killed by `IsolatedProcess.kill`.
+    """
+    job = {"function": function, "arguments": dict(arguments), "log": str(log)}
+    with free_slot(candidates, given_up) as slot, (start or _started)() as begun:
+        try:
+            result = begun.run(
+                CARRY_OUT,
+                {**job, "device": slot.device()},
+                slot.name,
+                memory_limit_bytes=int(memory_limit_gb * 2**30) if memory_limit_gb else None,
+            )
+        except WorkError as error:
+            if (original := error.original()) is not None:
+                raise original from error
+            raise SearchError(f"{function} failed ({error}); its output is in {log}") from error
+        except ProcessEndError as error:
+            raise SearchError(f"{function} failed: {error}; its output is in {log}") from error
+    log.unlink(missing_ok=True)
+    return result
+
+
+def _started() -> AbstractContextManager[IsolatedProcess]:
+    return closing(IsolatedProcess(PRELOAD))
+
+
+@contextmanager
+def free_slot(candidates: Sequence[Slot], given_up: Callable[[], bool] = lambda: False) -> Iterator[Slot]:
+    """Leases the first slot that is free, waiting for one, until the end of the block.
+
+    Raises:
+        CancelledError: it was given up.
+    """
+    lease = free_lease(candidates, given_up)
+    try:
+        yield lease.slot
+    finally:
+        lease.release()
+
+
+def free_lease(candidates: Sequence[Slot], given_up: Callable[[], bool] = lambda: False) -> Lease:
+    """The lease of the first slot that is free; waits for one.
+
+    Raises:
+        CancelledError: it was given up.
+    """
+    waiting = False
+    while not given_up():
+        for slot in candidates:
+            if (lease := Lease.take(slot)) is not None:
+                return lease
+        if not waiting:
+            waiting = True
+            logger.warning("waiting for a free slot: %s", _holders([slot.name for slot in candidates]))
+        time.sleep(POLL_SECONDS)
+    raise CancelledError
+
+
+def _holders(names: Sequence[str]) -> str:
+    """Who has which slot, as `cpu-0 is held by process 4711`."""
+    found = {name: holder(name) for name in names}
+    return "; ".join(f"{name} is held by {by}" for name, by in found.items() if by) or "just released"
+
+
+def whole_answer(received: bytearray) -> bytes | None:
     """The answer in what was received; None: it isn't whole.
 
     Raises:
@@ -233,7 +357,7 @@ def _answer(received: bytearray) -> bytes | None:
     return bytes(received[size : size + length]) if len(received) >= size + length else None
 
 
-def _value(answer: bytes) -> Any:
+def value_of(answer: bytes) -> Any:
     """What an answer says.
 
     Raises:
@@ -262,7 +386,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-class _Log:
+class Log:
     """The file of what a process prints; of more than `LOG_BYTES` the end is kept.
 
     A disk that takes no more ends the log, not the work.

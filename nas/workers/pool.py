@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,21 +15,24 @@ from typing import Any
 
 from nas.errors import InputError, SearchError
 from nas.evaluation import LONGEST_MESSAGE, ChildResult, Evaluator, Job, Status, harmless
-from nas.experiment import Experiment
+from nas.experiment import Experiment, Workers
 from nas.workers import OUT_OF_MEMORY_EXIT
 from nas.workers.backend import check_backend
-from nas.workers.isolated import IsolatedProcess, ProcessEndError, WorkError
-from nas.workers.slots import Lease, Slot, holder, slots
+from nas.workers.isolated import (
+    POLL_SECONDS,
+    PRELOAD,
+    IsolatedProcess,
+    ProcessEndError,
+    WorkError,
+    run_isolated,
+)
+from nas.workers.slots import Lease, Slot, holder, platform, slots
 from nas.workspace import Workspace
-
-POLL_SECONDS = 0.02
-"""How often a queued child looks for a free slot and a finished one for its process to be gone."""
 
 CLOSE_SECONDS = 4.0
 """How long `close` waits at most for the processes to be gone; they were killed by then."""
 
 TRAINER = "nas.training.child:train"
-PRELOAD = ("tensorflow", "keras", "nas.training.child")
 CHECK = "nas.training.device:check"
 WARM_UP = "nas.workers.process:warm_up"
 
@@ -82,11 +85,22 @@ class ChildPool(Evaluator):
         for server in self._servers:
             server.start()
 
-    @staticmethod
-    def check(trainer: str = TRAINER, **_: Any) -> None:
+    @classmethod
+    def check(cls, trainer: str = TRAINER, **options: Any) -> None:
         """Raises InputError if Keras' backend can't be used; asked before a search begins its record."""
         if trainer == TRAINER:
             check_backend()
+
+    @classmethod
+    def platform(cls, workers: Workers) -> Mapping[str, Any]:
+        """Threads, device, backend and environment of this machine's slots."""
+        return platform(workers)
+
+    @classmethod
+    def isolates(cls) -> bool:
+        """Always, unless Keras' backend can't be used, whatever trains the children."""
+        check_backend()
+        return True
 
     @property
     def slots(self) -> int:
@@ -112,6 +126,17 @@ class ChildPool(Evaluator):
             self._queue.append((job, future, started))
             self._changed.notify()
         return future
+
+    def isolated(self, function: str, arguments: Mapping[str, Any], log: Path) -> Any:
+        return run_isolated(
+            function,
+            arguments,
+            log,
+            candidates=self._slots,
+            memory_limit_gb=self._experiment.workers.memory_limit_gb,
+            start=lambda: self._process(preload=PRELOAD),
+            given_up=lambda: self._closed,
+        )
 
     def running(self) -> dict[int, str]:
         with self._changed:
@@ -160,15 +185,18 @@ class ChildPool(Evaluator):
             self._ready.set_exception(error)
 
     @contextmanager
-    def _process(self, spare_of: Slot | None = None) -> Iterator[IsolatedProcess]:
+    def _process(
+        self, spare_of: Slot | None = None, preload: Sequence[str] = ()
+    ) -> Iterator[IsolatedProcess]:
         """A fresh process, ended at the end of the block or when the pool is closed.
 
         Args:
             spare_of: takes the one that waits for this slot, and lets the next one start.
+            preload: modules that the forkserver imports if it is only begun now; empty: the trainer's.
         """
         made = self._spare.pop(spare_of.name, None) if spare_of else None
         if made is None or not made.alive():
-            made = self._start()
+            made = self._start(preload)
         try:
             if spare_of is not None:
                 self._spare[spare_of.name] = self._start()
@@ -176,8 +204,8 @@ class ChildPool(Evaluator):
         finally:
             self._end(made)
 
-    def _start(self) -> IsolatedProcess:
-        made = IsolatedProcess(self._preload)
+    def _start(self, preload: Sequence[str] = ()) -> IsolatedProcess:
+        made = IsolatedProcess(preload or self._preload)
         with self._changed:
             self._processes.add(made)
             closed = self._closed

@@ -27,12 +27,13 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from multiprocessing import connection, context, forkserver, popen_forkserver, reduction, spawn, util
 from typing import Any
 
 import psutil
 
-from nas.errors import NasError
+from nas.errors import InputError, NasError, nearest
 from nas.workers import OUT_OF_MEMORY_EXIT
 from nas.workers.slots import hold_as_child
 
@@ -164,13 +165,52 @@ def serve(ours: connection.Connection, output: connection.Connection) -> None:
         ours: gives `(function, job, slot, memory_limit_bytes)` and takes the answer.
         output: where stdout and stderr of work with a `log` go.
     """
+    if (work := _receive(ours, output)) is not None:
+        function, job = work
+        _write(ours, _answer(lambda: _function(function)(dict(job))))
+
+
+def serve_session(ours: connection.Connection, output: connection.Connection) -> None:
+    """Builds a session's object in this fresh process and answers requests; see `nas.workers.session`.
+
+    Args:
+        ours: gives what `serve` gets (its function is a class, its job holds `options`) and takes whether
+            that was built, then gives requests (JSON: a method's name, its keyword arguments) and takes an
+            answer to each, as `serve` writes it.
+        output: as in `serve`.
+    """
+    if (work := _receive(ours, output)) is None:
+        return
+    path, job = work
+    built: list[Any] = []
+    _write(ours, _answer(lambda: built.append(_function(path)(**job["options"]))))
+    while built:
+        try:
+            name, arguments = json.loads(ours.recv_bytes())
+        except (EOFError, OSError):  # the session is closed
+            return
+        _write(ours, _answer(partial(_request, built[0], name, arguments)))
+
+
+def _request(served: Any, name: str, arguments: Mapping[str, Any]) -> Any:
+    method = None if name.startswith("_") else getattr(served, name, None)
+    if not callable(method):
+        known = [one for one in dir(served) if not one.startswith("_") and callable(getattr(served, one))]
+        raise InputError(f"{type(served).__name__} answers no request '{name}' ({nearest(name, known)})")
+    return method(**arguments)
+
+
+def _receive(
+    ours: connection.Connection, output: connection.Connection
+) -> tuple[str, Mapping[str, Any]] | None:
+    """The work that this fresh process is given, whose limits and log hold from now on; None: none."""
     _end_with_the_forkserver()
     os.setpgid(0, 0)  # so that what the work starts can be ended with it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         function, job, slot, memory_limit_bytes = ours.recv()
     except (EOFError, OSError):  # never needed
-        return
+        return None
     if job.get("log"):
         for stream in (1, 2):
             os.dup2(output.fileno(), stream)
@@ -179,7 +219,10 @@ def serve(ours: connection.Connection, output: connection.Connection) -> None:
     if slot:
         hold_as_child(slot)
     threading.Thread(target=_watch, args=(memory_limit_bytes,), daemon=True, name="watch").start()
-    answer = _answer(function, job)
+    return function, job
+
+
+def _write(ours: connection.Connection, answer: bytes) -> None:
     with open(ours.fileno(), "wb", closefd=False) as pipe:
         pipe.write(LENGTH.pack(len(answer)))
         pipe.write(answer)
@@ -191,14 +234,14 @@ def _unbuffered(stream: int) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
 
 
-def _answer(function: str, job: Mapping[str, Any]) -> bytes:
-    """What `function` (`package.module:name`) makes of `job`, or how it failed, as JSON."""
+def _answer(work: Callable[[], Any]) -> bytes:
+    """What `work` returns, or how it failed, as JSON."""
     try:
-        value = _function(function)(dict(job))
+        value = work()
     except BaseException as error:  # sys.exit and Ctrl-C too are ways in which work can end
         return _failure(error)
     try:
-        answer = json.dumps({"value": value}, default=_plain).encode()
+        answer = json.dumps({"value": value}, default=plain).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return _failure(TypeError(f"its answer can't be written as JSON ({error}): {_brief(value)}"))
     if len(answer) > LARGEST_ANSWER:
@@ -226,8 +269,8 @@ def _failure(error: BaseException) -> bytes:
     return json.dumps({"error": sentence, "kind": kinds[0] if kinds else ""}).encode()
 
 
-def _plain(value: Any) -> Any:
-    """JSON's form of what numerical code leaves in an answer: scalars, arrays, paths, sets."""
+def plain(value: Any) -> Any:
+    """JSON's form of what numerical code leaves in a value: scalars, arrays, paths, sets."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, set | frozenset):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nas.experiment import Experiment
-from nas.final import evaluate, finalize
 from nas.search.opening import open_search
+from nas.workers.pool import ChildPool
 from nas.workspace import Workspace
 from tests.factories import tiny_experiment
 from tests.final.fakes import Apart
@@ -46,6 +46,5 @@ def searched(tmp_path: Path) -> Searched:
 def apart(monkeypatch: pytest.MonkeyPatch) -> Apart:
     """Nothing runs apart: no Keras is needed."""
     fake = Apart()
-    monkeypatch.setattr(finalize, "run_apart", fake)
-    monkeypatch.setattr(evaluate, "run_apart", fake)
+    monkeypatch.setattr(ChildPool, "isolated", fake)
     return fake

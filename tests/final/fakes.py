@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from nas import datasets, plugins
 from nas.controllers.controller import Controller, Told
-from nas.evaluation import UNNUMBERED, ChildResult, Proposal, Status
+from nas.evaluation import UNNUMBERED, ChildResult, Evaluator, Job, Proposal, Status
+from nas.experiment import Workers
 from nas.spaces import Space, architecture_from_json, parse_architecture
 from nas.training.measured import Measured, wilson
+from nas.workers.pool import ChildPool
 from tests.fakes import train_by_tokens
 
 SCORES = {
@@ -122,8 +125,55 @@ def trainings(root: Path) -> list[str]:
     return sorted(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else []
 
 
+class LookedUp(Evaluator):
+    """Trains nothing: answers with the accuracy of SCORES at once, as a table does."""
+
+    needs_recipe: ClassVar[bool] = False
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    def submit(self, job: Job, started: Callable[[str], None] | None = None) -> Future[ChildResult]:
+        done: Future[ChildResult] = Future()
+        if started is not None:
+            started("table")
+        accuracy = SCORES[job.proposal.architecture.text()]
+        done.set_result(ChildResult(Status.OK, ({"val_accuracy": accuracy},), parameters=1000, seed=job.seed))
+        return done
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class Local(ChildPool):
+    """Stands in for a user's evaluator that runs nothing but children."""
+
+    @classmethod
+    def platform(cls, workers: Workers) -> None:  # type: ignore[override]
+        return None
+
+    @classmethod
+    def isolates(cls) -> bool:
+        return False
+
+
+class Cluster(ChildPool):
+    """Stands in for an evaluator that trains on other machines, and counts how often it is opened."""
+
+    opened: ClassVar[int] = 0
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        type(self).opened += 1
+
+    @classmethod
+    def platform(cls, workers: Workers) -> Mapping[str, Any]:
+        return {"threads": 64, "device": "gpu", "backend": "tensorflow"}
+
+
 class Apart:
-    """Answers in place of `run_apart`: no model is really measured or exported."""
+    """Answers in place of `ChildPool.isolated`: no model is really measured or exported."""
 
     def __init__(self) -> None:
         self.jobs: list[tuple[str, dict[str, Any]]] = []

@@ -12,10 +12,10 @@ import pytest
 
 from nas.errors import InputError
 from nas.experiment import Experiment
-from nas.final import evaluate as module
 from nas.final.evaluate import evaluate, rank_correlation
 from nas.final.evaluations import read_evaluation
 from nas.final.finalize import finalize, sha256
+from nas.workers.pool import ChildPool
 from nas.workspace import Workspace
 from tests.final.conftest import Searched
 from tests.final.fakes import Apart
@@ -49,10 +49,10 @@ def test_a_touch_that_was_cut_short_counts(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "run_apart", interrupted)
+    monkeypatch.setattr(ChildPool, "isolated", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(experiment, workspace)
-    monkeypatch.setattr(module, "run_apart", apart)
+    monkeypatch.setattr(ChildPool, "isolated", apart)
     assert evaluate(experiment, workspace)["test"]["touches"] == 2
 
 
@@ -224,11 +224,11 @@ def test_an_experiment_that_runs_or_was_cut_short_is_counted_by_others(
         finalize(one, workspace)
 
     def meanwhile(function: str, arguments: dict[str, Any], *rest: object) -> Any:
-        monkeypatch.setattr(module, "run_apart", apart)
+        monkeypatch.setattr(ChildPool, "isolated", apart)
         assert evaluate(second, workspace)["test_set"]["touches"] == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "run_apart", meanwhile)
+    monkeypatch.setattr(ChildPool, "isolated", meanwhile)
     with pytest.raises(KeyboardInterrupt):
         evaluate(first, workspace)
     assert evaluate(second, workspace)["test_set"]["touches"] == 2

@@ -15,17 +15,20 @@ import pytest
 from nas.cli.tables import leaderboard
 from nas.errors import InputError, SearchError, TemporaryError
 from nas.evaluation import ChildResult
-from nas.experiment import Experiment
+from nas.experiment import Experiment, Part
 from nas.final import finalize as module
-from nas.final.evaluate import rank_correlation
+from nas.final.evaluate import evaluate, rank_correlation
 from nas.final.finalists import entries, final_experiment, finalists
 from nas.final.finalize import finalize, sha256
+from nas.search import opening
 from nas.search.opening import open_search, read_record, record_path
 from nas.search.record import Record
 from nas.search.search import Search
 from nas.training.image_recipe import ImageRecipe
+from nas.workers.pool import ChildPool
+from nas.workers.slots import platform
 from tests.final.conftest import Searched
-from tests.final.fakes import Apart, trainings
+from tests.final.fakes import Apart, Cluster, trainings
 
 A, B, BASELINE = "conv:3x3x4@0", "conv:3x3x8@0", "resnet:8x1x1"
 
@@ -122,7 +125,7 @@ def test_an_error_while_exporting_leaves_the_earlier_winner_whole(
     def fail(*_: object) -> None:
         raise SearchError("the export went wrong")
 
-    monkeypatch.setattr(module, "run_apart", fail)
+    monkeypatch.setattr(ChildPool, "isolated", fail)
     with pytest.raises(SearchError, match="went wrong"):
         finalize(experiment, workspace)
     assert (folder / "final.json").is_file()
@@ -297,3 +300,70 @@ def test_finals_of_a_search_that_was_never_begun_are_refused(searched: Searched,
     record_path(experiment, workspace).unlink()
     with pytest.raises(InputError, match="was not begun yet"):
         finalize(experiment, workspace)
+
+
+def test_finals_are_trained_tested_and_exported_where_the_evaluator_says(
+    searched: Searched, apart: Apart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, workspace = searched(
+        evaluator={"name": "tests.final.fakes:Cluster", "trainer": "tests.final.fakes:train"}
+    )
+    monkeypatch.setattr(Cluster, "opened", 0)
+    folder = finalize(experiment, workspace)
+    assert Cluster.opened == 1
+    with Record.read(folder / "finals.sqlite") as record:
+        assert (record.definition["threads"], record.definition["device"]) == (64, "gpu")
+        assert "environment" not in record.definition
+    evaluate(experiment, workspace)
+    assert Cluster.opened == 2
+    assert len(apart.jobs) == 3
+    evaluate(experiment, workspace)
+    assert Cluster.opened == 2, "nothing is to be measured"
+
+
+@pytest.mark.parametrize("told", [{"device": "gpu"}, {"threads": 1, "host": "here"}])
+def test_a_platform_that_cannot_define_a_search_is_refused(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(Cluster, "platform", lambda workers: told)
+    with pytest.raises(InputError, match=r"the platform of the evaluator .*Cluster' must tell threads"):
+        searched(evaluator={"name": "tests.final.fakes:Cluster"})
+
+
+def test_the_machine_does_what_an_evaluator_of_ones_own_cannot(
+    searched: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apart = Apart()
+    monkeypatch.setattr(opening, "run_isolated", lambda *given, **limits: apart(*given))
+    own = {"name": "tests.final.fakes:Local", "trainer": "tests.final.fakes:train"}
+    experiment, workspace = searched(evaluator=own)
+    folder = finalize(experiment, workspace)
+    evaluate(experiment, workspace)
+    assert len(apart.jobs) == 3
+    with Record.read(folder / "finals.sqlite") as record:
+        assert record.definition.items() >= platform(experiment.workers).items()
+
+
+def test_a_search_that_trained_nothing_has_its_best_retrained_by_the_finals_evaluator(
+    searched: Searched, apart: Apart
+) -> None:
+    experiment, workspace = searched(
+        evaluator={"name": "tests.final.fakes:LookedUp"},
+        final__evaluator={"name": "train", "trainer": "tests.final.fakes:train"},
+    )
+    final = json.loads((finalize(experiment, workspace) / "final.json").read_text())
+    assert final["winner"]["architecture"] == B
+    assert trainings(workspace.root) == sorted([A, B, BASELINE])
+    evaluate(experiment, workspace)
+    assert apart.measured() == ["model.keras", "baseline.keras"]
+    unsaid = experiment.model_copy(update={"final": experiment.final.model_copy(update={"evaluator": None})})
+    assert unsaid.finals_evaluator == Part(name="train")
+    assert experiment.definition("digest", 1) == unsaid.definition("digest", 1)
+
+
+def test_finals_without_an_evaluator_of_their_own_are_defined_as_they_were(searched: Searched) -> None:
+    experiment, workspace = searched()
+    with read_record(experiment, workspace) as record:
+        derived = final_experiment(experiment, entries(experiment, finalists(experiment, [record])))
+    assert derived.evaluator == experiment.evaluator
+    assert "final" not in derived.definition("digest", 1)

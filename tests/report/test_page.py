@@ -19,6 +19,7 @@ from nas.final import evaluate, finalize
 from nas.report.page import write
 from nas.search.opening import open_search
 from nas.search.record import Record
+from nas.workers.pool import ChildPool
 from nas.workspace import Workspace
 from tests.factories import tiny_experiment
 from tests.final.fakes import Apart
@@ -53,8 +54,7 @@ def searched(tmp_path: Path) -> Made:
 def finished(searched: Made, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Experiment, Workspace]]:
     """An experiment with finals and test; nothing real was measured."""
     apart = Apart()
-    monkeypatch.setattr(finalize, "run_apart", apart)
-    monkeypatch.setattr(evaluate, "run_apart", apart)
+    monkeypatch.setattr(ChildPool, "isolated", apart)
     experiment, workspace = searched()
     finalize.finalize(experiment, workspace)
     evaluate.evaluate(experiment, workspace)

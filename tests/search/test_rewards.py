@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from nas import plugins
 from nas.errors import InputError
-from nas.evaluation import ChildResult, Status
-from nas.search.rewards import AccuracyReward, PerplexityReward
+from nas.evaluation import ChildResult, RewardRule, Status, reward_rule
+from nas.search.rewards import AccuracyReward, BySavedWeights, PerplexityReward
 
 
 def result(*accuracies: float, status: Status = Status.OK) -> ChildResult:
@@ -79,3 +80,49 @@ def test_a_perplexity_that_is_no_number_is_rewarded_as_a_failure(values: tuple[f
 def test_options_of_a_perplexity_reward_that_make_no_sense_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InputError, match="perplexity reward"):
         PerplexityReward(**options)  # type: ignore[arg-type]
+
+
+class Own:
+    """A user's own rule: it can be called and has a score, no more."""
+
+    def __call__(self, result: ChildResult) -> float:
+        return 2.0
+
+    def score(self, result: ChildResult) -> float | None:
+        return 1.0
+
+
+class OwnWithWords(Own):
+    metric = "val_loss"
+    lower_is_better = True
+    objective = "latency"
+    dominance_pays = True
+
+
+def test_a_rule_of_ones_own_has_the_usual_values_for_what_it_does_not_say() -> None:
+    rule = reward_rule(Own())
+    assert (rule(result(0.5)), rule.score(result(0.5))) == (2.0, 1.0)
+    assert (rule.metric, rule.lower_is_better) == (RewardRule.UNNAMED, False)
+    assert (rule.objective, rule.dominance_pays) == ("parameters", False)
+    own = reward_rule(OwnWithWords())
+    assert (own.metric, own.lower_is_better, own.objective, own.dominance_pays) == (
+        "val_loss",
+        True,
+        "latency",
+        True,
+    )
+    assert reward_rule(own) is own
+
+
+def test_the_rule_of_finals_says_what_the_experiments_rule_says() -> None:
+    for inner in (reward_rule(OwnWithWords()), PerplexityReward(), AccuracyReward(power=-1.0)):
+        saved = BySavedWeights(inner)
+        for name in ("metric", "lower_is_better", "objective", "dominance_pays"):
+            assert getattr(saved, name) == getattr(inner, name), name
+
+
+def test_the_objective_of_a_trade_off_must_be_named() -> None:
+    with pytest.raises(InputError, match="needs the option 'objective'"):
+        plugins.make("reward", {"name": "tradeoff", "target": 1000})
+    rule = plugins.make("reward", {"name": "tradeoff", "target": 0.1, "objective": "latency"})
+    assert rule.objective == "latency"

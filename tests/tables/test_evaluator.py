@@ -10,13 +10,15 @@ import pytest
 import yaml
 
 from nas.errors import InputError
-from nas.evaluation import Status
+from nas.evaluation import Evaluator, Job, Proposal, Status
 from nas.experiment import Experiment, load
 from nas.search.loops import room
 from nas.search.opening import open_search, read_record
-from nas.tables.evaluator import reported
+from nas.tables.columns import Columns, Results
+from nas.tables.evaluator import TableEvaluator, reported
+from nas.testing.evaluators import EvaluatorContract
 from nas.workspace import Workspace
-from tests.tables.factories import COLUMNS, COMPARISON, DECISIONS, write_table
+from tests.tables.factories import COLUMNS, COMPARISON, DECISIONS, small_table, write_table
 
 EVALUATOR = {"name": "table", **{key: value for key, value in COLUMNS.items() if key != "report"}}
 EXPERIMENT: dict[str, Any] = {
@@ -136,3 +138,20 @@ def test_an_option_of_the_evaluator_is_checked(tmp_path: Path):
     loaded = experiment(tmp_path, evaluator={**EVALUATOR, "rewrad": "x"})
     with pytest.raises(InputError, match="unknown option 'rewrad' of evaluator 'table'"):
         open_search(loaded, Workspace(tmp_path))
+
+
+class TestContract(EvaluatorContract):
+    @pytest.fixture(autouse=True)
+    def table(self, tmp_path: Path) -> None:
+        self.prepared, self.experiment = small_table(tmp_path), experiment(tmp_path)
+
+    def make_evaluator(self) -> Evaluator:
+        results = Results(self.prepared, Columns.of(COLUMNS))
+        return TableEvaluator.of(results, self.experiment.built_space)
+
+    def job(self, number: int) -> Job:
+        space = self.experiment.built_space
+        tokens = (number % 3, 0, 0, 0)
+        return Job(
+            Proposal(number, space.depth.at(0), tokens, space.decode(tokens, space.depth.at(0))), number
+        )

@@ -9,11 +9,11 @@ import pytest
 
 from nas.errors import InputError
 from nas.experiment import Workers
-from nas.final import apart
 from nas.final.finalize import finalize
-from nas.search.opening import open_search
+from nas.search.opening import isolated_by, open_search
 from nas.workers import backend
 from nas.workers import pool as room
+from nas.workers.pool import ChildPool
 from nas.workers.slots import platform
 from nas.workspace import Workspace
 from tests.factories import tiny_experiment
@@ -69,13 +69,15 @@ def test_a_variable_that_changes_results_is_part_of_what_defines_a_search(
     ],
 )
 def test_settings_that_keras_cannot_begin_with_are_told_in_a_sentence(
-    no_settings: Path, tmp_path: Path, settings: dict[str, object], told: str
+    no_settings: Path, settings: dict[str, object], told: str
 ) -> None:
     (no_settings / "keras.json").write_text(json.dumps(settings))
     with pytest.raises(InputError, match=told):
         backend.check_backend()
     with pytest.raises(InputError, match=told):
-        apart.run_apart("nas.x:y", {}, Workers(), tmp_path / "log")
+        ChildPool.isolates()
+    with pytest.raises(InputError, match=told):
+        isolated_by(None, Workers())
 
 
 @pytest.mark.parametrize("contents", ["", "[1]", "nonsense", '{"floatx": "float16"}'])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -309,3 +309,23 @@ def test_a_closed_pool_takes_no_more(tmp_path: Path) -> None:
     children.close()
     with pytest.raises(InputError, match="closed"):
         children.submit(job())
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_closing_cancels_isolated_work_that_runs_or_waits_for_a_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
+) -> None:
+    monkeypatch.setattr(isolated, "CARRY_OUT", "tests.fakes:carry_out")
+    monkeypatch.setattr(room, "PRELOAD", ("tests.fakes",))
+    monkeypatch.setenv("NAS_TEST_TRAININGS", str(tmp_path / "notes"))
+    monkeypatch.setenv("NAS_LEASES", str(tmp_path))
+    leases = [Lease.take(Slot(f"cpu-{place}", 1)) for place in range(2)] if held else []
+    with pool(tmp_path, "train_by_tokens") as children, ThreadPoolExecutor(1) as threads:
+        done = threads.submit(children.isolated, "tests.fakes:hang", {"job": {}}, tmp_path / "log")
+        assert held or until((tmp_path / "notes").exists, 30)
+        children.close()
+        with pytest.raises(CancelledError):
+            done.result(timeout=10)
+    for lease in leases:
+        assert lease is not None
+        lease.release()

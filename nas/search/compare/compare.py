@@ -17,6 +17,7 @@ from pebble import ProcessPool
 from nas import datasets
 from nas.datasets import PreparedTable
 from nas.errors import InputError
+from nas.evaluation import reward_rule
 from nas.search.compare.comparison import Comparison, Configuration
 from nas.search.compare.replay import replay
 from nas.search.compare.runs import Run, Runs
@@ -125,7 +126,7 @@ def prepared_table(comparison: Comparison, workspace: Workspace) -> PreparedTabl
 
 
 def _rewards(comparison: Comparison, results: Results) -> np.ndarray:
-    rule = comparison.reward.make("reward")
+    rule = reward_rule(comparison.reward.make("reward"))
     children = map(results.of, range(results.table.rows))
     return np.array([rule(child) if child.ok else -np.inf for child in children])
 

@@ -44,7 +44,7 @@ def replay(experiment: Experiment, controller: Controller, results: Results) -> 
         raise InputError("a replay needs budget.cost_seconds, where it ends")
     record: SearchRecord = MemoryRecord()  # a search needs no more of a record
     evaluator = TableEvaluator.of(results, experiment.built_space)
-    reward = experiment.reward.make("reward")
+    reward = experiment.built_reward
     search = Search(experiment, cast(Record, record), controller, evaluator, reward)
     drive_by_clock(search.loop(Budget(cost_seconds=seconds)), evaluator.slots, seconds)
     asked: list[int] = []

@@ -1,4 +1,4 @@
-"""Work in a process apart waits for a slot in words, and its end is waited for in bounds."""
+"""Isolated work waits for a slot in words, and its end is waited for in bounds."""
 
 from __future__ import annotations
 
@@ -9,29 +9,21 @@ from pathlib import Path
 import pytest
 
 from nas.errors import SearchError
-from nas.experiment import Workers
-from nas.final import apart
+from nas.workers import isolated
 from nas.workers.slots import Lease, Slot
 
 
 @pytest.fixture
-def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
-    """The machine has one slot; the list grows whenever its slots are counted."""
+def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Slot]:
+    """The one slot of the machine."""
     monkeypatch.setenv("NAS_LEASES", str(tmp_path))
-    counted: list[int] = []
-
-    def slots(_: Workers) -> list[Slot]:
-        counted.append(1)
-        return [Slot("cpu-0", 1)]
-
-    monkeypatch.setattr(apart, "slots", slots)
-    return counted
+    return [Slot("cpu-0", 1)]
 
 
 def test_a_free_slot_is_taken_without_a_word_and_given_back(
-    only: list[int], caplog: pytest.LogCaptureFixture
+    only: list[Slot], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with apart._free_slot(Workers()) as slot:
+    with isolated.free_slot(only) as slot:
         assert Lease.take(slot) is None
     lease = Lease.take(slot)
     assert lease is not None
@@ -39,8 +31,8 @@ def test_a_free_slot_is_taken_without_a_word_and_given_back(
     assert caplog.records == []
 
 
-def test_who_waits_for_a_slot_says_once_for_whom_and_counts_the_slots_once(
-    only: list[int], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_who_waits_for_a_slot_says_once_for_whom(
+    only: list[Slot], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Lease.take(Slot("cpu-0", 1))
     assert held is not None
@@ -51,10 +43,9 @@ def test_who_waits_for_a_slot_says_once_for_whom_and_counts_the_slots_once(
         if len(polls) == 3:
             held.release()
 
-    monkeypatch.setattr(apart.time, "sleep", sleep)
-    with caplog.at_level(logging.INFO, logger="nas"), apart._free_slot(Workers()):
+    monkeypatch.setattr(isolated.time, "sleep", sleep)
+    with caplog.at_level(logging.INFO, logger="nas"), isolated.free_slot(only):
         assert len(polls) == 3
-    assert only == [1]
     assert [record.getMessage() for record in caplog.records] == [
         f"waiting for a free slot: cpu-0 is held by process {os.getpid()}"
     ]
@@ -73,13 +64,13 @@ def test_who_waits_for_a_slot_says_once_for_whom_and_counts_the_slots_once(
     ],
 )
 def test_whatever_way_work_ends_is_told_in_a_sentence_with_the_place_of_its_log(
-    only: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, message: str
+    only: list[Slot], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, message: str
 ) -> None:
-    monkeypatch.setattr(apart, "PRELOAD", ("tests.fakes",))
-    monkeypatch.setattr(apart, "CARRY_OUT", "tests.fakes:end_apart")
+    monkeypatch.setattr(isolated, "PRELOAD", ("tests.fakes",))
+    monkeypatch.setattr(isolated, "CARRY_OUT", "tests.fakes:end_isolated")
     log = tmp_path / "logs" / "work.log"
     with pytest.raises(SearchError, match=message) as caught:
-        apart.run_apart("some.module:work", {"way": way}, Workers(), log)
+        isolated.run_isolated("some.module:work", {"way": way}, log, candidates=only)
     assert way == "search error" or str(log) in str(caught.value)
     assert "before the end" in log.read_text()
     lease = Lease.take(Slot("cpu-0", 1))
