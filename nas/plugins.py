@@ -70,10 +70,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
-LATER = {"later": True}
-"""Metadata of a dataclass field that an earlier version didn't have: while it has its default, which must
-change nothing, it is left out of definitions, so that records of that version keep their fingerprint."""
-
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """What an import path looks like: `package.module:Name`."""
 
@@ -161,9 +157,9 @@ def check(
     cls = find(kind, str(options["name"]))
     if not callable(cls):
         raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
-    parameters = _parameters(cls).values()
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    taken = parameters(cls).values()
+    named = {p.name: p for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken)
     valid = [name for name in named if name not in given]
     for key in options:
         if key != "name" and (key in given or not (takes_any or key in named)):
@@ -176,44 +172,45 @@ def check(
 
 
 def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` (with `name`) and beside them the defaults of all that they leave out.
-
-    So a default that is written out, or one that a later version changes, is told from another value. Options
-    that are `LATER` stand only where they differ from their default.
-    """
-    cls = find(kind, str(options["name"]))
-    parameters = _parameters(cls)
+    """`options` (with `name`) and beside them the defaults of all that they leave out."""
     defaults = {
         name: parameter.default
-        for name, parameter in parameters.items()
+        for name, parameter in parameters(find(kind, str(options["name"]))).items()
         if parameter.default is not inspect.Parameter.empty
     }
-    later = {
-        field.name
-        for one in (cls, getattr(cls, "Options", None))
-        for field in (dataclasses.fields(one) if dataclasses.is_dataclass(one) else ())
-        if "later" in field.metadata
-    }
-    return {
-        name: value
-        for name, value in {**defaults, **options}.items()
-        if name not in later or value != defaults[name]
-    }
+    return {**defaults, **options}
 
 
-def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+def held_by(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part that keeps each option in an attribute of its name holds when it is built from `options`.
+
+    Such a class says `canonical_options = classmethod(held_by)` (see `nas.definitions`).
+    """
+    built = cls(**options)
+    return {name: getattr(built, name) for name in parameters(cls)}
+
+
+def import_paths(value: Any) -> set[str]:
+    """All texts in a nested value that are import paths."""
+    if isinstance(value, str):
+        return {value} if IMPORT_PATH.fullmatch(value) else set()
+    inner = value.values() if isinstance(value, Mapping) else value
+    return set().union(*map(import_paths, inner)) if isinstance(value, Mapping | list | tuple) else set()
+
+
+def parameters(cls: Any) -> dict[str, inspect.Parameter]:
     """What a part is built from, by name, with its options among it.
 
     These are the parameters of its `__init__`. A class whose options stand in a dataclass names that by its
     attribute `Options` and takes them as `**options`, in whose place the dataclass's fields are given here.
     Where a subclass has an `__init__` of its own, this alone says what it takes.
     """
-    parameters = dict(inspect.signature(cls).parameters)
-    named = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    own = dict(inspect.signature(cls).parameters)
+    named = {name: p for name, p in own.items() if p.kind is not p.VAR_KEYWORD}
     for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
         options = vars(base).get("Options")
-        if dataclasses.is_dataclass(options) and len(named) < len(parameters):
+        if dataclasses.is_dataclass(options) and len(named) < len(own):
             return {**named, **inspect.signature(options).parameters}  # type: ignore[arg-type]
         if "__init__" in vars(base):
             break
-    return parameters
+    return own

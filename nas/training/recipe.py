@@ -95,12 +95,8 @@ class Recipe(ABC):
         return max(values) < elders[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON, without those that are `nas.plugins.LATER` and have their default."""
-        values = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if "later" not in field.metadata or getattr(self, field.name) != field.default
-        }
+        """All fields, as JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: _json(value) for name, value in values.items()}
 
     # --- checks for subclasses ---------------------------------------------------------------------
