@@ -2,6 +2,23 @@
 
 A user's own part is named either by an entry point in the group `nas.<kind>` of an installed
 package, or by its import path `package.module:Name`.
+
+To add a part to the program itself, one writes its module and opens this file alone, for an entry in
+`BUILT_IN`. What others need to know of the part, its class says:
+
+| to add | what the class says, beside what its base class asks for |
+|---|---|
+| an architecture | `builder`, `drawing`: modules that build and draw it; `lines`: its layers in words |
+| a space | `canonical_options`, if one option can be written in several ways |
+| a stack | `builder` |
+| a recipe | `trainer`, `tester`, `exporter`: functions; `metrics`, `watched`; `flavour`: its MLflow model |
+| a controller | `Options`, a dataclass of its options, or the parameters of `__init__` |
+| an evaluator | `needs_recipe`, `check` |
+| a loop, a reward, a source of data | nothing more |
+
+Tables for DVC's plots are made of the lists of rows in what a recipe's tester measured (`details`). For
+`semantics` and `frozen_defaults` of any kind see `nas.definitions`. The tests list all built-in parts
+(`tests/test_plugins.py`) and their defaults (`tests/test_definitions.py`): a row in each.
 """
 
 from __future__ import annotations
@@ -116,6 +133,19 @@ def find(kind: str, name: str, *, trusted: bool = True) -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name and not module.startswith(error.name):
             raise  # the module is there, but something that it imports is not
         raise InputError(f"{kind} '{name}' can't be imported: {error}") from error
+
+
+def imported(path: str) -> Any:
+    """What an import path that a part's class names leads to.
+
+    Raises:
+        InputError: it leads nowhere.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"'{path}' can't be imported: {error}") from error
 
 
 def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:

@@ -24,14 +24,13 @@ from nas.cli.common import (
     screen,
 )
 from nas.cli.drawing import show_space, write_drawing
-from nas.cli.layers import Line, lines_of, shapes_in_words
 from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
-from nas.spaces import Architecture, Cost, UnknownArchitecture, parse_architecture
+from nas.spaces import Architecture, Cost, Line, UnknownArchitecture, parse_architecture
 from nas.workspace import Workspace
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -101,7 +100,7 @@ def show(
     shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
         write_drawing(architecture, shape, outputs, draw, theme)
-    lines = lines_of(architecture, shape, outputs)
+    lines = architecture.lines(shape, outputs)
     if as_json:
         cost = architecture.cost(shape, outputs)
         print_json(
@@ -293,3 +292,15 @@ def spark(values: Sequence[float]) -> str:
         BARS[round((value - low) / span * (len(BARS) - 1)) if span else 0] if value in finite else "×"
         for value in values
     )
+
+
+def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
+    """An architecture's input shape and outputs for people.
+
+    Example:
+        >>> shapes_in_words((32, 32, 3), 10), shapes_in_words((200,), 200)
+        ('images of 32×32×3, 10 classes', '200 inputs and 200 units, one time step')
+    """
+    if len(shape) == 1:
+        return f"{shape[0]:,} inputs and {outputs:,} units, one time step"
+    return f"images of {'×'.join(map(str, shape))}, {outputs} classes"

@@ -31,6 +31,8 @@ class Recipe(ABC):
         metrics: names of what a child may record for each epoch, and a reward may read.
         watched: the one of `metrics` that the median rule compares.
         lower_is_better: whether less of `watched` is better.
+        flavour: import path of the `nas.tracking.flavours.Flavour` that makes an MLflow model of a winner;
+            empty: that of the kind of data.
     """
 
     trainer: ClassVar[str]
@@ -39,6 +41,7 @@ class Recipe(ABC):
     metrics: ClassVar[tuple[str, ...]]
     watched: ClassVar[str]
     lower_is_better: ClassVar[bool] = False
+    flavour: ClassVar[str] = ""
 
     epochs: int = 1
     stop_hopeless: bool = False
