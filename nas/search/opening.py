@@ -113,7 +113,7 @@ def _found(experiment: Experiment, workspace: Workspace, definition: Mapping[str
         if os.path.lexists(path):
             return path
     for path in sorted(workspace.state.glob("*/record.sqlite")):
-        with suppress(NasError):  # whoever can't read it can't tell whose it is
+        with suppress(NasError, OSError):  # whoever can't read it can't tell whose it is
             if is_of(path, definition):
                 return path
     snapshot = snapshot_path(experiment, workspace)
