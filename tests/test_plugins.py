@@ -73,7 +73,6 @@ NO_CLASS = 3
         ("controller", "ppo"),
         ("controller", "predictor"),
         ("controller", "reinforce"),
-        ("loop", "rounds"),
     ],
 )
 def test_every_built_in_part_is_there(kind: str, name: str) -> None:
