@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from nas import plugins
+from nas import definitions, plugins
 from nas.errors import InputError, cut, nearest
 from nas.evaluation import RewardRule, evaluator_class, reward_rule
 from nas.spaces import Space, first_architecture, parse_architecture
@@ -31,7 +31,7 @@ from nas.spaces import Space, first_architecture, parse_architecture
 logger = logging.getLogger("nas")
 
 SEMANTICS = 1
-"""Raised when a change of the code changes what an experiment means; part of every fingerprint."""
+"""Of the whole program, in definitions of format 1; now each part has its own (see `nas.definitions`)."""
 
 FINAL_SUFFIX = ".final"
 """Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
@@ -100,7 +100,7 @@ class SearchRules(BaseModel):
         return Part.model_validate({"name": self.loop, **(self.model_extra or {})})
 
     def definition(self) -> dict[str, Any]:
-        """What of it defines a search: the loop only where it is another than `rounds`."""
+        """What of it defines a search in format 1: the loop only where it is another than `rounds`."""
         rules = self.model_dump()
         return {key: value for key, value in rules.items() if (key, value) != ("loop", "rounds")}
 
@@ -261,6 +261,8 @@ class Experiment(_Strict):
     ) -> dict[str, Any]:
         """What defines the search, as JSON: two searches with equal definitions are one search.
 
+        It has the canonical form (see `nas.definitions`), so that it is equal however it was written.
+
         Args:
             data_digest: digest of the prepared data.
             threads: CPU threads of each child (two threads round otherwise than one).
@@ -268,12 +270,35 @@ class Experiment(_Strict):
             backend: of Keras.
             environment: variables that change how children compute, with their values; usually none.
         """
+        parts = {kind: getattr(self, kind) for kind in definitions.PARTS}
+        return definitions.defined(
+            {kind: part.model_dump() for kind, part in parts.items() if part is not None},
+            self.search.model_dump(),
+            data_digest,
+            seed=self.seed,
+            threads=threads,
+            device=device,
+            backend=backend,
+            environment=dict(environment or {}),
+        )
+
+    def definition_1(
+        self,
+        data_digest: str,
+        threads: int,
+        device: str = "cpu",
+        backend: str = "tensorflow",
+        environment: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The definition in format 1, by whose fingerprint earlier versions named the search's record."""
         parts = {
             key: plugins.with_defaults(key, getattr(self, key).model_dump())
             for key in ("space", "controller", "recipe", "reward")
             if getattr(self, key) is not None
         }
         parts["controller"].pop("seed", None)  # given to it by the search, whose own stands below
+        if "recipe" in parts and parts["recipe"].get("stack", ...) is None:
+            del parts["recipe"]["stack"]  # came when format 1 still was in use
         definition = {
             **parts,
             "evaluator": self.evaluator.model_dump(),

@@ -2,6 +2,23 @@
 
 A user's own part is named either by an entry point in the group `nas.<kind>` of an installed
 package, or by its import path `package.module:Name`.
+
+To add a part to the program itself, one writes its module and opens this file alone, for an entry in
+`BUILT_IN`. What others need to know of the part, its class says:
+
+| to add | what the class says, beside what its base class asks for |
+|---|---|
+| an architecture | `builder`, `drawing`: modules that build and draw it; `lines`: its layers in words |
+| a space | `canonical_options`, if one option can be written in several ways |
+| a stack | `builder` |
+| a recipe | `trainer`, `tester`, `exporter`: functions; `metrics`, `watched`; `flavour`: its MLflow model |
+| a controller | `Options`, a dataclass of its options, or the parameters of `__init__` |
+| an evaluator | `needs_recipe`, `check` |
+| a loop, a reward, a source of data | nothing more |
+
+Tables for DVC's plots are made of the lists of rows in what a recipe's tester measured (`details`). For
+`semantics` and `frozen_defaults` of any kind see `nas.definitions`. The tests list all built-in parts
+(`tests/test_plugins.py`) and their defaults (`tests/test_definitions.py`): a row in each.
 """
 
 from __future__ import annotations
@@ -70,10 +87,6 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
-LATER = {"later": True}
-"""Metadata of a dataclass field that an earlier version didn't have: while it has its default, which must
-change nothing, it is left out of definitions, so that records of that version keep their fingerprint."""
-
 WAS = "was"
 """Metadata of a dataclass field that has been renamed: `{WAS: "old_name"}`. The old name is still read, and
 it is what definitions, records and other stored JSON hold (see `as_stored`), so that fingerprints stay."""
@@ -126,6 +139,19 @@ def find(kind: str, name: str, *, trusted: bool = True) -> Any:
         raise InputError(f"{kind} '{name}' can't be imported: {error}") from error
 
 
+def imported(path: str) -> Any:
+    """What an import path that a part's class names leads to.
+
+    Raises:
+        InputError: it leads nowhere.
+    """
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"'{path}' can't be imported: {error}") from error
+
+
 def make(kind: str, options: Mapping[str, Any], **given: Any) -> Any:
     """Builds the part that `options["name"]` names from the other options and from `given`.
 
@@ -166,9 +192,9 @@ def check(
     cls = find(kind, str(options["name"]))
     if not callable(cls):
         raise InputError(f"{kind} '{options['name']}' can't be built: it is {cls!r}, not a class")
-    parameters = _parameters(cls).values()
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    taken = parameters(cls).values()
+    named = {p.name: p for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in taken)
     valid = [name for name in named if name not in given]
     for key in options:
         if key != "name" and (key in given or not (takes_any or key in named)):
@@ -183,30 +209,26 @@ def check(
 def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` (with `name`) and beside them the defaults of all that they leave out.
 
-    So a default that is written out, or one that a later version changes, is told from another value. Options
-    that are `LATER` stand only where they differ from their default, renamed ones under their old names.
+    Options that have been renamed stand under their old names.
     """
     options = _with_names(options, {old: new for new, old in renamed(kind, options).items()})
-    cls = find(kind, str(options["name"]))
-    parameters = _parameters(cls)
     defaults = {
         name: parameter.default
-        for name, parameter in parameters.items()
+        for name, parameter in parameters(find(kind, str(options["name"]))).items()
         if parameter.default is not inspect.Parameter.empty
     }
-    later = {field.name for field in _fields(cls) if "later" in field.metadata}
-    told = {
-        name: value
-        for name, value in {**defaults, **options}.items()
-        if name not in later or value != defaults[name]
-    }
-    return as_stored(kind, told)
+    return as_stored(kind, {**defaults, **options})
 
 
 def renamed(kind: str, options: Mapping[str, Any]) -> dict[str, str]:
     """Old names of options of the part that `options["name"]` names, by their names today (see `WAS`)."""
     fields = _fields(find(kind, str(options["name"])))
     return {field.name: field.metadata[WAS] for field in fields if WAS in field.metadata}
+
+
+def with_todays_names(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` of a part under their names today, whichever they were written by (see `WAS`)."""
+    return _with_names(options, {one.metadata[WAS]: one.name for one in _fields(cls) if WAS in one.metadata})
 
 
 def as_stored(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,19 +249,36 @@ def _fields(cls: Any) -> list[dataclasses.Field[Any]]:
     return [field for one in holders for field in dataclasses.fields(one)]
 
 
-def _parameters(cls: Any) -> dict[str, inspect.Parameter]:
+def held_by(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part that keeps each option in an attribute of its name holds when it is built from `options`.
+
+    Such a class says `canonical_options = classmethod(held_by)` (see `nas.definitions`).
+    """
+    built = cls(**options)
+    return {name: getattr(built, name) for name in parameters(cls)}
+
+
+def import_paths(value: Any) -> set[str]:
+    """All texts in a nested value that are import paths."""
+    if isinstance(value, str):
+        return {value} if IMPORT_PATH.fullmatch(value) else set()
+    inner = value.values() if isinstance(value, Mapping) else value
+    return set().union(*map(import_paths, inner)) if isinstance(value, Mapping | list | tuple) else set()
+
+
+def parameters(cls: Any) -> dict[str, inspect.Parameter]:
     """What a part is built from, by name, with its options among it.
 
     These are the parameters of its `__init__`. A class whose options stand in a dataclass names that by its
     attribute `Options` and takes them as `**options`, in whose place the dataclass's fields are given here.
     Where a subclass has an `__init__` of its own, this alone says what it takes.
     """
-    parameters = dict(inspect.signature(cls).parameters)
-    named = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD}
+    own = dict(inspect.signature(cls).parameters)
+    named = {name: p for name, p in own.items() if p.kind is not p.VAR_KEYWORD}
     for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
         options = vars(base).get("Options")
-        if dataclasses.is_dataclass(options) and len(named) < len(parameters):
+        if dataclasses.is_dataclass(options) and len(named) < len(own):
             return {**named, **inspect.signature(options).parameters}  # type: ignore[arg-type]
         if "__init__" in vars(base):
             break
-    return parameters
+    return own

@@ -17,6 +17,7 @@ import psutil
 from pydantic import ValidationError
 
 from nas.cli.common import experiment_path, load_experiment
+from nas.definitions import same_search, written_out
 from nas.errors import InputError, NasError, SearchError, printable
 from nas.experiment import Experiment, read_yaml
 from nas.plugins import IMPORT_PATH
@@ -82,6 +83,10 @@ class RecordFile:
             for kind in ("data", "space", "controller", "recipe", "reward", "evaluator")
             if (part := getattr(experiment, kind)) is not None
         }
+        parts["loop"] = experiment.search.loop
+        stack = experiment.recipe.options.get("stack") if experiment.recipe is not None else None
+        if isinstance(stack, Mapping):
+            parts["stack"] = str(stack.get("name", ""))
         own = {kind: named for kind, named in parts.items() if ":" in named}
         for kind, named in own.items():
             if named not in named_in_yaml(workspace):
@@ -240,7 +245,7 @@ def changed_definition(
     Args:
         file: the record.
         experiment: what the settings are now.
-        workspace: where the data set lies; one that is not prepared counts as unchanged.
+        workspace: where the data set lies; one of the same name that is not prepared counts as unchanged.
         threads: of a child now; None: as in the record.
     """
     from nas import datasets
@@ -251,11 +256,19 @@ def changed_definition(
         threads = before["threads"] if threads is None else threads
     except (LookupError, TypeError) as error:
         raise SearchError(f"{file.path} is no record of a search: its definition lacks {error}") from error
-    folder = workspace.prepared(experiment.data.name)
-    if folder.is_dir():
-        digest = datasets.load(folder).digest
+    data = experiment.data.name
+    if workspace.prepared(data).is_dir():
+        digest = datasets.load(workspace.prepared(data)).digest
+    elif data != _data_name(file.experiment):
+        digest = f"of {data}, not prepared"
     now = experiment.definition(digest, threads, device, backend, before.get("environment"))
-    return differences(before, now)
+    return {} if same_search(before, now) else differences(written_out(before), written_out(now))
+
+
+def _data_name(experiment: Mapping[str, Any]) -> Any:
+    """What the data of an experiment's JSON form, which others may have written, are called."""
+    data = experiment.get("data")
+    return data.get("name") if isinstance(data, Mapping) else None
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -23,7 +23,6 @@ from nas.cli.common import (
     print_json,
     screen,
 )
-from nas.cli.layers import Line, lines_of, shapes_in_words
 from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
@@ -34,6 +33,7 @@ from nas.spaces import (
     Architecture,
     Choice,
     Cost,
+    Line,
     Pick,
     Point,
     StepList,
@@ -109,7 +109,7 @@ def show(
     shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
         _write_drawing(architecture, shape, outputs, draw, theme)
-    lines = lines_of(architecture, shape, outputs)
+    lines = architecture.lines(shape, outputs)
     if as_json:
         cost = architecture.cost(shape, outputs)
         print_json(
@@ -363,3 +363,15 @@ def _options(steps: StepList, index: int) -> str:
         return ", ".join(map(str, step.options))
     one = isinstance(step, Pick)
     return f"{'one' if one else 'any'} of {steps.points[index]} earlier points"
+
+
+def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
+    """An architecture's input shape and outputs for people.
+
+    Example:
+        >>> shapes_in_words((32, 32, 3), 10), shapes_in_words((200,), 200)
+        ('images of 32×32×3, 10 classes', '200 inputs and 200 units, one time step')
+    """
+    if len(shape) == 1:
+        return f"{shape[0]:,} inputs and {outputs:,} units, one time step"
+    return f"images of {'×'.join(map(str, shape))}, {outputs} classes"

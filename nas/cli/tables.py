@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nas import plugins
 from nas.cli.common import PROXY, clock, count, kind_of
+from nas.definitions import canonical, part
 from nas.experiment import Experiment
 from nas.search.pareto import pareto_front
 from nas.search.record import Record, best_children
@@ -73,8 +73,8 @@ def leaderboard(
         places = front[:size]
     else:
         places = best_children(opened, size, rejudging(experiment))
-        same = plugins.with_defaults("reward", experiment.reward.model_dump())
-        rewarded_so = all(record.definition.get("reward") == same for record in opened)
+        same = part("reward", experiment.reward.model_dump())
+        rewarded_so = all(canonical(record.definition).get("reward") == same for record in opened)
         rewards = [child.reward for _, child in places]
         front = pareto_front(opened, rule, min(rewards, default=math.inf) if rewarded_so else None)
     best = {child.proposal.architecture for _, child in front}

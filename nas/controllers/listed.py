@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas import plugins
 from nas.controllers.controller import Controller, Told, in_order, reward_statistics
 from nas.errors import InputError
 from nas.evaluation import UNNUMBERED, Proposal
@@ -28,6 +29,18 @@ class ListController(Controller):
             (parse_architecture(entry["architecture"]), dict(entry.get("overrides", {}))) for entry in entries
         ]
 
+    @classmethod
+    def canonical_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The entries, with architectures of built-in kinds as these write themselves."""
+        entries = [
+            {
+                **({"overrides": overrides} if (overrides := entry.get("overrides")) else {}),
+                "architecture": _canonical_text(str(entry["architecture"])),
+            }
+            for entry in options["entries"]
+        ]
+        return {"entries": entries}
+
     @property
     def entries(self) -> tuple[tuple[Architecture, Mapping[str, Any]], ...]:
         """Architecture and overrides of all entries, in order."""
@@ -44,3 +57,10 @@ class ListController(Controller):
         _, rewards = in_order(told)
         self.updates += 1
         return reward_statistics(rewards)
+
+
+def _canonical_text(text: str) -> str:
+    kind, _, _ = text.strip().rpartition(":")
+    if kind not in plugins.BUILT_IN["architecture"]:
+        return text.strip()  # one of the user's own: others who read this don't import it
+    return parse_architecture(text).text()

@@ -179,7 +179,7 @@ def _origin_of_all(
         "experiment": experiment.name,
         "nasflow": nas.__version__,
         "git_commit": record.meta("git_commit", ""),
-        "data": definition["data"]["name"],
+        "data": experiment.data.name,
         "data_digest": definition["data"]["digest"],
         "fingerprint": fingerprint(definition),
         "search_fingerprint": searches[0]["fingerprint"],

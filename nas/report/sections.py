@@ -169,7 +169,7 @@ def repeat(results: ExperimentResults) -> list[str]:
     commit, data = first.commit, first.definition.get("data", {})
     rows: list[tuple[str, object]] = [
         ("git commit of the search", commit or "unknown"),
-        ("data", f"{data.get('name', '?')}, digest {data.get('digest', '?')}"),
+        ("data", f"{results.experiment.data.name}, digest {data.get('digest', '?')}"),
         *((f"fingerprint, seed {searched.seed}", searched.fingerprint) for searched in results.searches),
         ("threads for each child", first.definition.get("threads")),
         ("device and backend", f"{first.definition.get('device')}, {first.definition.get('backend')}"),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from nas import datasets
 from nas.controllers.controller import Controller
-from nas.errors import InputError
+from nas.definitions import SAID_OF_ITS_OWN
+from nas.errors import InputError, NasError
 from nas.evaluation import Evaluator, Isolated, evaluator_class
 from nas.experiment import Experiment, Workers, fingerprint
 from nas.search.fitting import check_parts
-from nas.search.record import Record, is_ahead
+from nas.search.record import Record, is_ahead, is_of
 from nas.search.rewards import rule_of
 from nas.search.search import Listener, Search
 from nas.workers.backend import check_backend
@@ -47,7 +50,7 @@ def open_search(
     check_evaluator(experiment)
     data = datasets.prepare(experiment.data, workspace)
     definition = _definition(experiment, data.digest)
-    path = workspace.record(fingerprint(definition))
+    path = _found(experiment, workspace, definition)
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
         raise InputError(f"controller '{experiment.controller.name}' is no nas.controllers.Controller")
@@ -111,7 +114,7 @@ def record_path(experiment: Experiment, workspace: Workspace) -> Path:
     Raises:
         InputError: its data set was not prepared yet.
     """
-    return workspace.record(fingerprint(_prepared_definition(experiment, workspace)))
+    return _found(experiment, workspace, _prepared_definition(experiment, workspace))
 
 
 def _prepared_definition(experiment: Experiment, workspace: Workspace) -> dict[str, Any]:
@@ -130,6 +133,30 @@ def _definition(experiment: Experiment, digest: str) -> dict[str, Any]:
         ) from error
 
 
+def _found(experiment: Experiment, workspace: Workspace, definition: Mapping[str, Any]) -> Path:
+    """Where the record of the search that `definition` defines lies, or will lie.
+
+    A record is named by the definition that it was begun with. So one of an earlier version is looked for
+    under the fingerprint that this gave it; then, since other spellings of the same had other fingerprints,
+    among all records; then in the snapshot that DVC brought.
+    """
+    own = workspace.record(fingerprint(definition))
+    platform = {key: definition[key] for key in SAID_OF_ITS_OWN if key in definition and key != "seed"}
+    before = experiment.definition_1(definition["data"]["digest"], **platform)
+    for path in (own, workspace.record(fingerprint(before))):
+        if os.path.lexists(path):
+            return path
+    for path in sorted(workspace.state.glob("*/record.sqlite")):
+        with suppress(NasError, OSError):  # whoever can't read it can't tell whose it is
+            if is_of(path, definition):
+                return path
+    snapshot = snapshot_path(experiment, workspace)
+    if is_of(snapshot, definition):
+        with Record.read(snapshot) as record:
+            return workspace.record(fingerprint(record.definition))
+    return own
+
+
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
     """Where DVC keeps the snapshot of this search's record."""
     return workspace.search(experiment.name) / "records" / f"seed-{experiment.seed}.sqlite"
@@ -142,7 +169,7 @@ def read_record(experiment: Experiment, workspace: Workspace) -> Record:
         InputError: the search was never begun here.
     """
     definition = _prepared_definition(experiment, workspace)
-    live, snapshot = workspace.record(fingerprint(definition)), snapshot_path(experiment, workspace)
+    live, snapshot = _found(experiment, workspace, definition), snapshot_path(experiment, workspace)
     if is_ahead(snapshot, live, definition):
         return Record.read(snapshot)
     if not live.is_file():

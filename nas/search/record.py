@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import nas
+from nas.definitions import same_search
 from nas.errors import InputError, NasError, SearchError, TemporaryError, printable
 from nas.evaluation import ChildResult, Proposal, Status
 from nas.search.lock import take_lock
@@ -100,7 +101,7 @@ class Record:
 
         Args:
             path: the live record.
-            definition: what defines the search; a new record keeps it.
+            definition: what defines the search; a new record keeps it, an old one its own of the same.
             snapshot: where another clone's snapshot may lie; a new record goes on from it if it is
                 one of the same search.
 
@@ -127,7 +128,7 @@ class Record:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
             record = cls(path, connection, lock)
-            if record.definition != json.loads(json.dumps(definition)):
+            if not same_search(record.definition, definition):
                 record.close()
                 raise SearchError(f"the record {path} belongs to another definition of the search")
             return record
@@ -652,7 +653,7 @@ def is_of(path: Path, definition: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     with Record.read(path) as record:
-        return bool(record.definition == json.loads(json.dumps(definition)))
+        return same_search(record.definition, definition)
 
 
 def is_ahead(snapshot: Path, live: Path, definition: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from nas.spaces.architecture import (
     Architecture,
     Cost,
+    Line,
     UnknownArchitecture,
     architecture_from_json,
     parse_architecture,
@@ -17,6 +18,7 @@ __all__ = [
     "Choice",
     "Cost",
     "DepthSchedule",
+    "Line",
     "Links",
     "Pick",
     "Point",

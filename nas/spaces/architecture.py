@@ -30,6 +30,21 @@ class Cost:
     multiply_adds: int
 
 
+@dataclass(frozen=True)
+class Line:
+    """One line of an architecture's table: a layer, what it does to which inputs, and what it costs."""
+
+    layer: str
+    what: str
+    inputs: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "output_shape": list(self.output_shape)}
+
+
 class Architecture(ABC):
     """One network, as a value. Implementations are frozen dataclasses that validate on construction.
 
@@ -81,6 +96,18 @@ class Architecture(ABC):
         A recurrent cell is one layer for one time step: `(features,)` in, `outputs` units.
         A convolutional cell gets `input_shape` and keeps its height and width; `outputs` are its filters.
         """
+
+    def lines(self, input_shape: tuple[int, ...], outputs: int) -> list[Line]:
+        """Its layers in words, as `nas show` prints them; all of it in one line unless a kind says more.
+
+        Args:
+            input_shape, outputs: as `cost` takes them.
+        """
+        cost = self.cost(input_shape, outputs)
+        what = ", ".join(f"{name} {value}" for name, value in self.fields().items())
+        source = "image" if len(input_shape) == 3 else "x, h"
+        costs = cost.parameters, cost.multiply_adds
+        return [Line("all", f"{self.kind}: {what}", source, (outputs,), *costs)]
 
     def text(self) -> str:
         """The short text form, `kind:body`."""

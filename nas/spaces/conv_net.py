@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from nas.errors import InputError
-from nas.spaces.architecture import Architecture, Cost
+from nas.spaces.architecture import Architecture, Cost, Line
 from nas.spaces.conv_layer import Layer
-from nas.spaces.conv_shapes import NetShapes, net_shapes
+from nas.spaces.conv_shapes import Join, NetShapes, net_shapes
 from nas.spaces.costs import check_image_task, convolution_cost, dense_cost, total
 
 _FRAME_WORD = re.compile(r"(block|pool)([1-9][0-9]{0,5})")
@@ -116,6 +116,29 @@ class ConvNet(Architecture):
                 costs += [convolution_cost(window, c, layer.filters, (height, width)) for c in channels]
         return total(costs)
 
+    def lines(self, input_shape: tuple[int, ...], outputs: int) -> list[Line]:
+        shapes = self.shapes(input_shape)
+        lines = []
+        for index, (layer, join, output) in enumerate(
+            zip(self.layers, shapes.inputs, shapes.outputs, strict=True), 1
+        ):
+            window = f"{layer.height}×{layer.width}"
+            stride = "" if layer.strides == (1, 1) else " stride " + "×".join(map(str, layer.strides))
+            if layer.op == "conv":
+                times = f"{self.block} × " if self.block > 1 else ""
+                what = f"{times}{window} convolution, {layer.filters} filters{stride}"
+                channels = [join.shape[2] + step * layer.filters for step in range(self.block)]
+                size = (layer.height, layer.width)
+                cost = total([convolution_cost(size, c, layer.filters, output[:2]) for c in channels])
+            else:
+                kind = "max-pooling" if layer.op == "max_pool" else "average pooling"
+                what, cost = f"{window} {kind}{stride}", Cost(0, 0)
+            lines.append(Line(str(index), what, _inputs(join), output, cost.parameters, cost.multiply_adds))
+        dense = dense_cost(shapes.head.shape[2], outputs)
+        head = f"average over {shapes.head.shape[0]}×{shapes.head.shape[1]}, dense, softmax"
+        costs = dense.parameters, dense.multiply_adds
+        return [*lines, Line("output", head, _inputs(shapes.head), (outputs,), *costs)]
+
     def body(self) -> str:
         frame = [f"block{self.block}"] if self.block > 1 else []
         frame += [f"pool{position}" for position in self.pool_after]
@@ -158,3 +181,14 @@ class ConvNet(Architecture):
             )
         layers = tuple(Layer.from_fields(layer) for layer in fields["layers"])
         return cls(layers, fields["block"], tuple(fields["pool_after"]))
+
+
+def _inputs(join: Join) -> str:
+    """What is concatenated, as `image + 2 (pooled)`, and `padded` where zeros are put around it."""
+    words = []
+    for link in join.links:
+        notes = ["pooled" if link.poolings == 1 else f"pooled {link.poolings} times"] * bool(link.poolings)
+        notes += ["padded"] * any(zeros for axis in link.pad for zeros in axis)
+        name = "image" if link.source == 0 else str(link.source)
+        words.append(f"{name} ({', '.join(notes)})" if notes else name)
+    return " + ".join(words)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from nas import plugins
 from nas.errors import InputError
 from nas.spaces import options as check
 from nas.spaces.architecture import Architecture
@@ -72,6 +73,8 @@ class ConvSpace(Space):
         >>> space.size(2)
         8192
     """
+
+    canonical_options = classmethod(plugins.held_by)
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, cast, get_args
 
 from nas.errors import InputError, nearest
-from nas.spaces.architecture import Architecture, Cost
+from nas.spaces.architecture import Architecture, Cost, Line
 from nas.spaces.costs import check_recurrent_task
 
 Combination = Literal["add", "elem_mult", "max"]
@@ -167,6 +167,24 @@ class RecurrentCell(Architecture):
     inject: RecurrentNode
     c_out: int
     c_in: int
+
+    def lines(self, input_shape: tuple[int, ...], outputs: int) -> list[Line]:
+        whole = self.cost(input_shape, outputs)
+        lines = []
+        for index, node in enumerate(self.nodes):
+            children = self.children(index)
+            share = Cost(0, 0)
+            inputs = "x, h"
+            if children is None:
+                share = Cost(whole.parameters // self.base, whole.multiply_adds // self.base)
+            else:
+                inputs = " + ".join(
+                    f"{child} (with c)" if child == self.c_in else str(child) for child in children
+                )
+            what = f"{node.combination}, {node.activation}" + " → c" * (index == self.c_out)
+            lines.append(Line(str(index), what, inputs, (outputs,), share.parameters, share.multiply_adds))
+        inject = f"{self.inject.combination}, {self.inject.activation}"
+        return [*lines, Line("inject", inject, f"{self.c_in} + c", (outputs,), 0, 0)]
 
     def __post_init__(self) -> None:
         if not isinstance(self.nodes, tuple) or any(

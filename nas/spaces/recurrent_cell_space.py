@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from nas import plugins
 from nas.errors import InputError
 from nas.spaces import options as check
 from nas.spaces.architecture import Architecture
@@ -52,6 +53,8 @@ class RecurrentCellSpace(Space):
     """
 
     depth = DepthSchedule(1)
+
+    canonical_options = classmethod(plugins.held_by)
 
     def __init__(
         self,

@@ -46,6 +46,13 @@ class DepthSchedule:
                 f"stop={self.stop!r}"
             )
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they may stand in YAML, those without effect left out."""
+        if not self.grow or self.stop == self.start:
+            return {"start": self.start}
+        stop = {} if self.stop is None else {"stop": self.stop}
+        return {"start": self.start, "grow": self.grow, "every": self.every, **stop}
+
     def at(self, proposals: int) -> int:
         """The depth of the next proposal after `proposals` were made."""
         depth = self.start + self.grow * (proposals // self.every)

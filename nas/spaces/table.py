@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 from urllib.parse import quote, unquote
 
+from nas import plugins
 from nas.errors import InputError
 from nas.spaces.architecture import Architecture, Cost
 from nas.spaces.space import DepthSchedule, Space
@@ -79,6 +80,8 @@ class TableSpace(Space):
         InputError: there is no column, or a column's options are no list of different values.
     """
 
+    canonical_options = classmethod(plugins.held_by)
+
     def __init__(self, decisions: Mapping[str, Sequence[Option] | Mapping[Any, Option]]) -> None:
         if not isinstance(decisions, Mapping) or not decisions:
             raise InputError(
@@ -93,6 +96,11 @@ class TableSpace(Space):
 
     def steps(self, depth: int) -> StepList:
         return self._steps
+
+    @property
+    def decisions(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """The columns in order, each with its options as text."""
+        return tuple(self._options.items())
 
     def decode(self, tokens: Sequence[int], depth: int) -> TableRow:
         chosen = zip(self._options.items(), self._steps.split(tokens), strict=True)

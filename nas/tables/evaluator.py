@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +62,12 @@ class TableEvaluator(Evaluator):
         self._look_up(Results(load(data_folder, PreparedTable), columns), experiment.built_space)
         for column in columns.report.values():
             column.read(self._results.table)
+
+    @classmethod
+    def canonical_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns' roles however they were written; what is only reported makes no other search."""
+        roles = asdict(Columns.of({**options, "report": {}}))
+        return {**roles, "report": None}
 
     @classmethod
     def of(cls, results: Results, space: Space) -> TableEvaluator:

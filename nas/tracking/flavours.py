@@ -14,9 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from nas import plugins
 from nas.datasets import Prepared, PreparedImages, PreparedText
 from nas.errors import InputError
+from nas.experiment import Experiment
 from nas.training import device
+from nas.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,18 @@ class Flavour:
     save: Callable[[Path, Any, Mapping[str, Any]], None]
 
 
-def flavour(data: Prepared) -> Flavour:
-    """The flavour of models for `data`.
+def flavour(experiment: Experiment, data: Prepared) -> Flavour:
+    """The flavour of an experiment's winners: the one that its recipe names, else that of its kind of data.
 
     Raises:
         InputError: there is none.
     """
+    recipe = None if experiment.recipe is None else plugins.find("recipe", experiment.recipe.name)
+    if isinstance(recipe, type) and issubclass(recipe, Recipe) and recipe.flavour:
+        found = plugins.imported(recipe.flavour)
+        if not isinstance(found, Flavour):
+            raise InputError(f"'{recipe.flavour}' is not a nas.tracking.flavours.Flavour")
+        return found
     if data.kind not in _FLAVOURS:
         raise InputError(
             f"models of {' and '.join(_FLAVOURS)} can be registered; {data.name} holds {data.kind}"

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from nas.definitions import written_out
 from nas.errors import InputError
 from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
 from nas.search.record import Record
@@ -97,7 +98,7 @@ class Projection:
         final = experiment.name.endswith(FINAL_SUFFIX)
         self._role, self._child_role = ("finals", "final") if final else ("search", "child")
         self._score_name = "score" if final else "proxy_score"
-        self._data = definition.get("data", {"name": experiment.data.name, "digest": ""})
+        self._data = {"name": experiment.data.name, "digest": "", **definition.get("data", {})}
         self._commit = str(record.meta("git_commit", ""))
         reward, self._anew = rule_of(experiment), rejudging(experiment)
         self._score: Callable[[Child], float | None] = lambda child: (
@@ -177,12 +178,14 @@ class Projection:
 
     def _describe(self, parent: Run) -> None:
         run_id, definition = parent.info.run_id, self._record.definition
+        if "format" in definition:  # earlier ones name all options themselves
+            definition = {**written_out(definition), "data": self._data}
         self._to.log_new(parent, facts.flattened(definition))
         self._client.log_dict(
             run_id,
             {
                 "fingerprint": self._fingerprint,
-                "definition": definition,
+                "definition": self._record.definition,
                 "experiment": self._record.meta("experiment") or self._experiment.model_dump(mode="json"),
             },
             "experiment.json",

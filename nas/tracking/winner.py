@@ -16,7 +16,7 @@ from nas.search.folders import read_json
 from nas.search.rewards import shown
 from nas.tracking import facts
 from nas.tracking.connection import Connection
-from nas.tracking.flavours import flavour, imported_quietly
+from nas.tracking.flavours import Flavour, flavour, imported_quietly
 
 ALIAS = "champion"
 CLASSES = 50
@@ -31,7 +31,7 @@ def register(
     for file in (final, weights):
         if not file.is_file():
             raise InputError(f"{folder} holds no winner: {file.name} is missing; `nas finalize` makes it")
-    flavour(data)  # before anything is logged
+    chosen = flavour(experiment, data)  # before anything is logged
     story = read_json(final)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     name = f"nasflow-{experiment.name}"
@@ -53,15 +53,17 @@ def register(
     to.client.log_dict(run_id, dict(measured), "evaluation.json")
     versions = to.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     version = (
-        versions[0].version if versions else _register_model(to, experiment_id, run_id, name, folder, data)
+        versions[0].version
+        if versions
+        else _register_model(to, experiment_id, run_id, name, folder, data, chosen)
     )
-    to.client.update_model_version(name, str(version), card(name, story, data, measured))
+    to.client.update_model_version(name, str(version), card(name, story, data, measured, chosen.about))
     to.client.set_registered_model_alias(name, ALIAS, str(version))
     to.client.set_terminated(run_id, "FINISHED")
     return f"models:/{name}/{version}"
 
 
-def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[str, Any]) -> str:
+def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[str, Any], about: str) -> str:
     """The description of a model's version: what, which data, how good, and how to serve it.
 
     Args:
@@ -69,10 +71,11 @@ def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[
         story: `final.json`.
         data: what it was trained on.
         measured: its evaluation; without a test yet, the card says so.
+        about: what goes into the model and comes out.
     """
     won, test = story.get("winner", {}), measured.get("test", {})
     lines = [
-        f"Winner of a neural architecture search: `{won.get('architecture', '?')}`. {flavour(data).about}",
+        f"Winner of a neural architecture search: `{won.get('architecture', '?')}`. {about}",
         f"**Data:** {data.name}, digest `{data.digest}`",
     ]
     if isinstance(value := test.get("winner"), Mapping):
@@ -96,7 +99,7 @@ def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[
 
 
 def _register_model(
-    to: Connection, experiment_id: str, run_id: str, name: str, winner: Path, data: Prepared
+    to: Connection, experiment_id: str, run_id: str, name: str, winner: Path, data: Prepared, chosen: Flavour
 ) -> str:
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
@@ -104,7 +107,6 @@ def _register_model(
     with imported_quietly():
         from mlflow.models import Model
 
-    chosen = flavour(data)
     logged = to.client.create_logged_model(experiment_id, name, run_id)
     with tempfile.TemporaryDirectory() as folder:
         model = Model(

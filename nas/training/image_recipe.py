@@ -99,7 +99,7 @@ class ImageRecipe(Recipe):
     median_stopping: bool = field(default=False, metadata={plugins.WAS: "stop_hopeless"})
     grace_epochs: int = 5
     latency_examples: int = 0
-    stack: Stack | Mapping[str, Any] | None = field(default=None, metadata=plugins.LATER)
+    stack: Stack | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self._whole("epochs", "batch_size")
@@ -120,6 +120,11 @@ class ImageRecipe(Recipe):
         for name in ("upsample", "crop"):
             object.__setattr__(self, name, _size(name, getattr(self, name)))
         object.__setattr__(self, "stack", _stack(self.stack))
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as JSON; a whole network has no `stack`, as before there were any."""
+        values = super().to_json()
+        return values if self.stack is not None else {k: v for k, v in values.items() if k != "stack"}
 
     def _fractions(self) -> None:
         value: Any = self.decay_at
@@ -247,7 +252,7 @@ def _images(data: Prepared) -> PreparedImages:
 
 
 def _size(name: str, value: Any) -> Size:
-    """None, a number, or a pair (height, width), checked."""
+    """None, a number, or a pair (height, width) of two that differ, checked."""
     if value is None or (value == 0 and not isinstance(value, bool) and name == "upsample"):
         return None
     numbers = [value] if isinstance(value, int) else value
@@ -260,7 +265,7 @@ def _size(name: str, value: Any) -> Size:
         raise InputError(
             f"{name} must be a whole number ≥ 1, [height, width] or null (off). Received: {value!r}"
         )
-    return value if isinstance(value, int) else tuple(numbers)
+    return numbers[0] if len(set(numbers)) == 1 else (numbers[0], numbers[1])
 
 
 def _pair(size: Any) -> tuple[int, int]:

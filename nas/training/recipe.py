@@ -32,6 +32,8 @@ class Recipe(ABC):
         metrics: names of what a child may record for each epoch, and a reward may read.
         watched: the one of `metrics` that the median rule compares.
         lower_is_better: whether less of `watched` is better.
+        flavour: import path of the `nas.tracking.flavours.Flavour` that makes an MLflow model of a winner;
+            empty: that of the kind of data.
     """
 
     trainer: ClassVar[str]
@@ -40,6 +42,7 @@ class Recipe(ABC):
     metrics: ClassVar[tuple[str, ...]]
     watched: ClassVar[str]
     lower_is_better: ClassVar[bool] = False
+    flavour: ClassVar[str] = ""
 
     epochs: int = 1
     median_stopping: bool = field(default=False, metadata={plugins.WAS: "stop_hopeless"})
@@ -97,15 +100,8 @@ class Recipe(ABC):
         return max(values) < median_curve[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON, under the names that are stored (see `nas.plugins.WAS`).
-
-        Those that are `nas.plugins.LATER` and have their default are left out.
-        """
-        values = {
-            one.metadata.get(plugins.WAS, one.name): getattr(self, one.name)
-            for one in fields(self)
-            if "later" not in one.metadata or getattr(self, one.name) != one.default
-        }
+        """All fields, as JSON, under the names that are stored (see `nas.plugins.WAS`)."""
+        values = {one.metadata.get(plugins.WAS, one.name): getattr(self, one.name) for one in fields(self)}
         return {name: _json(value) for name, value in values.items()}
 
     # --- checks for subclasses ---------------------------------------------------------------------

@@ -135,6 +135,23 @@ def test_no_reader_imports_the_parts_that_a_records_experiment_names(
         assert f"{kind} '{EVIL}'" in ended.err
 
 
+@pytest.mark.parametrize("kind", ["stack", "loop"])
+def test_no_reader_imports_what_the_options_of_a_records_parts_name(
+    nas: Nas, searched: Path, imported: Callable[[], bool], kind: str
+) -> None:
+    path, named = {"stack": ("$.recipe.stack", {"name": EVIL}), "loop": ("$.search.loop", EVIL)}[kind]
+    parts_of_the_record(searched, "theirs")
+    for key in ("experiment", "definition"):
+        put = f"json_set(value, '{path}', json('{json.dumps(named)}'))"
+        changed(searched, f"UPDATE meta SET value = {put} WHERE key = '{key}'")
+    assert "theirs" in nas("status").out
+    for command in (("top", "theirs"), ("show", "1", "theirs"), ("report", "theirs", "--no-track")):
+        ended = nas(*command)
+        assert not imported(), command
+        assert ended.code == 1
+        assert f"{kind} '{EVIL}'" in ended.err
+
+
 def test_parts_that_the_users_yaml_names_are_imported_for_a_record(
     nas: Nas, write: Write, searched: Path
 ) -> None:

@@ -7,7 +7,6 @@ import math
 
 import pytest
 
-from nas.cli.layers import lines_of
 from nas.cli.show import curves, spark
 from nas.spaces import parse_architecture
 from tests.cli.conftest import Nas, Write
@@ -25,7 +24,7 @@ from tests.cli.conftest import Nas, Write
 )
 def test_the_lines_of_a_network_add_up_to_its_cost(text: str) -> None:
     net = parse_architecture(text)
-    lines = lines_of(net, (32, 32, 3), 10)
+    lines = net.lines((32, 32, 3), 10)
     cost = net.cost((32, 32, 3), 10)
     assert sum(line.parameters for line in lines) == cost.parameters
     assert sum(line.multiply_adds for line in lines) == cost.multiply_adds
@@ -33,14 +32,14 @@ def test_the_lines_of_a_network_add_up_to_its_cost(text: str) -> None:
 
 def test_layers_tell_what_they_do_to_which_inputs_at_which_size() -> None:
     net = parse_architecture("conv:block2+pool1,3x3x6@0,5x7x12@0+1")
-    first, second, output = lines_of(net, (9, 9, 3), 4)
+    first, second, output = net.lines((9, 9, 3), 4)
     assert (first.what, first.inputs) == ("2 × 3×3 convolution, 6 filters", "image")
     assert first.output_shape == (9, 9, 12)
     assert second.inputs == "image (pooled) + 1 (pooled)"
     assert second.output_shape == (5, 5, 24)
     assert (output.inputs, output.output_shape) == ("2", (4,))
     strided = parse_architecture("conv:3x3x6s2@0,3x3x6@0,3x3x6@1+2,avg3x3s2x1@3")
-    lines = lines_of(strided, (9, 9, 3), 4)
+    lines = strided.lines((9, 9, 3), 4)
     assert lines[0].what == "3×3 convolution, 6 filters stride 2×2"
     assert lines[2].inputs == "1 (padded) + 2"
     assert lines[3].what == "3×3 average pooling stride 2×1"

@@ -45,3 +45,15 @@ def test_the_two_forms_write_the_same_architecture() -> None:
     assert architecture_from_json(net.to_json()) == net
     assert net.to_json()["kind"] == "conv"
     assert str(net) == net.text() == f"conv:{net.body()}"
+
+
+def test_a_kind_without_words_of_its_own_is_one_line_with_all_of_its_cost() -> None:
+    net = ResNet(16, 1, 2)
+    (line,) = net.lines((8, 8, 1), 10)
+    assert (line.layer, line.what, line.output_shape) == (
+        "all",
+        "resnet: filters 16, blocks 1, stages 2",
+        (10,),
+    )
+    cost = net.cost((8, 8, 1), 10)
+    assert (line.parameters, line.multiply_adds) == (cost.parameters, cost.multiply_adds)

@@ -90,7 +90,7 @@ def compare(
     for column in comparison.roles.report.values():
         column.read(table)
     store = Runs(workspace.state / "tables.sqlite")
-    keys = {name: comparison.key(each, table.digest) for name, each in configurations.items()}
+    keys = {name: store.known(comparison.keys(each, table.digest)) for name, each in configurations.items()}
     found = {name: store.get(key, seeds, max(budgets)) for name, key in keys.items()}
     before = sum(map(len, found.values()))
     tasks = [

@@ -21,6 +21,7 @@ from pydantic import (
 
 from nas import plugins
 from nas.controllers.controller import Controller
+from nas.definitions import FORMAT, part
 from nas.errors import InputError, nearest
 from nas.experiment import (
     SEMANTICS,
@@ -150,19 +151,30 @@ class Comparison(BaseModel):
             seed=seed,
         )
 
-    def key(self, configuration: Configuration, data_digest: str) -> str:
-        """A short name of all that defines a run but its seed and its budget."""
-        definition = {
-            "data": data_digest,
-            "columns": {k: v for k, v in self.columns.items() if k != "report"},
-            "space": plugins.with_defaults("space", self.space_part.model_dump()),
-            "reward": plugins.with_defaults("reward", self.reward.model_dump()),
-            "controller": plugins.with_defaults("controller", configuration.options),
-            "children_per_round": configuration.children_per_round,
-            "semantics": SEMANTICS,
+    def keys(self, configuration: Configuration, data_digest: str) -> tuple[str, str]:
+        """Short names of all that defines a run but its seed and its budget: of this and of earlier versions.
+
+        Runs are kept by the first; whoever finds some by the second goes on with that.
+        """
+        columns = {k: v for k, v in self.columns.items() if k != "report"}
+        parts = {
+            "space": self.space_part.model_dump(),
+            "reward": self.reward.model_dump(),
+            "controller": configuration.options,
         }
-        text = json.dumps(definition, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        shared = {"data": data_digest, "children_per_round": configuration.children_per_round}
+        evaluator = part("evaluator", {"name": "table", **columns})
+        now = {kind: part(kind, options) for kind, options in parts.items()} | {"evaluator": evaluator}
+        before = {kind: plugins.with_defaults(kind, options) for kind, options in parts.items()}
+        return (
+            _short({**shared, **now, "format": FORMAT}),
+            _short({**shared, **before, "columns": columns, "semantics": SEMANTICS}),
+        )
+
+
+def _short(definition: Mapping[str, Any]) -> str:
+    text = json.dumps(definition, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_comparison(path: Path, settings: Mapping[str, Any] | None = None) -> Comparison:

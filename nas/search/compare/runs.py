@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,12 @@ class Runs:
                 "CREATE TABLE IF NOT EXISTS runs(key TEXT, seed INTEGER, budget REAL NOT NULL, rows BLOB "
                 "NOT NULL, cpu REAL NOT NULL, PRIMARY KEY (key, seed)) WITHOUT ROWID"
             )
+
+    def known(self, keys: Sequence[str]) -> str:
+        """The first of the keys under which there are runs; the first of all if there are none."""
+        with closing(self._open()) as db:
+            there = {key for (key,) in db.execute("SELECT DISTINCT key FROM runs")}
+        return next((key for key in keys if key in there), keys[0])
 
     def get(self, key: str, seeds: Iterable[int], budget_seconds: float) -> dict[int, Run]:
         """Those runs that are there and went at least as far as the budget, by seed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,19 @@ def test_finished_runs_are_not_repeated(tmp_path: Path):
     again = compared(tmp_path, ["random"])
     for one, other in zip(first.runs["random"], again.runs["random"], strict=True):
         np.testing.assert_array_equal(answers(first, one, [200, 400]), answers(again, other, [200, 400]))
+
+
+def test_runs_of_an_earlier_version_are_found_and_gone_on_with(tmp_path: Path):
+    first, comparison = compared(tmp_path, ["random"], runs=2), small_comparison(tmp_path)
+    digest = first.results.table.digest
+    now, before = comparison.keys(comparison.configuration("random")[1], digest)
+    assert first.keys == {"random": now}
+    store = tmp_path / ".state" / "tables.sqlite"
+    with closing(sqlite3.connect(store)) as db, db:
+        db.execute("UPDATE runs SET key = ? WHERE key = ?", (before, now))
+    again = compared(tmp_path, ["random"], runs=3)
+    assert again.computed == 1
+    assert again.keys == {"random": before}, "so that MLflow finds them too"
 
 
 def test_names_must_be_there_once(tmp_path: Path):
