@@ -15,7 +15,7 @@ from nas.definitions import canonical, defaults, part, same_search, written_out
 from nas.evaluation import ChildResult
 from nas.experiment import Experiment, fingerprint
 from nas.search.rewards import AccuracyReward
-from tests.making import TINY, tiny_experiment
+from tests.factories import TINY, tiny_experiment
 
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "space": {
@@ -75,7 +75,7 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "recipe": {
         "image": {
             "epochs": 50,
-            "stop_hopeless": False,
+            "median_stopping": False,
             "grace_epochs": 5,
             "batch_size": 64,
             "learning_rate": 0.1,
@@ -97,7 +97,7 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "language": {
             "epochs": 35,
-            "stop_hopeless": False,
+            "median_stopping": False,
             "grace_epochs": 5,
             "layers": 2,
             "parameters": 20_000_000,

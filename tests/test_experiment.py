@@ -438,7 +438,8 @@ def test_the_old_name_of_median_stopping_is_read_with_a_warning_and_is_the_same_
         assert now.built_recipe() == then.built_recipe()
         assert now.built_recipe().median_stopping is value
         assert now.definition("d", 1) == then.definition("d", 1)
-        assert now.definition("d", 1)["recipe"]["stop_hopeless"] is value  # as every record holds it
+        assert same_search(then.definition_1("d", 1), now.definition("d", 1))
+        assert now.definition_1("d", 1)["recipe"]["stop_hopeless"] is value  # as every record holds it
 
 
 @pytest.mark.parametrize("first", ["stop_hopeless", "median_stopping"])

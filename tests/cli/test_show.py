@@ -85,7 +85,7 @@ def test_a_failed_child_shows_why(nas: Nas, write: Write) -> None:
     write(budget={"children": 1}, evaluator__trainer="tests.fakes:raise_error")
     nas("search", "tiny", "--no-track")
     text = nas("show", "0", "tiny").out
-    assert "crashed\n  ValueError: the fake training went wrong\n" in text
+    assert "crashed\n  ValueError: the fake training went wrong; its output: .state/" in text
 
 
 def test_a_child_that_is_not_there_is_named(nas: Nas, write: Write) -> None:

@@ -15,7 +15,7 @@ from nas.search.opening import open_search, read_record, record_path, snapshot_p
 from nas.search.record import Record
 from nas.workers.slots import platform
 from nas.workspace import Workspace
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 
 
 @pytest.fixture

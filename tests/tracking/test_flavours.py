@@ -13,7 +13,7 @@ from nas.datasets import Prepared
 from nas.errors import InputError
 from nas.tracking.flavours import Flavour, flavour
 from nas.training.image_recipe import ImageRecipe
-from tests.making import tiny_experiment
+from tests.factories import tiny_experiment
 
 OWN = Flavour("Sounds in, words out.", lambda *_: None)
 
