@@ -43,7 +43,7 @@ GIVEN: Mapping[str, tuple[str, ...]] = {
     "evaluator": ("experiment", "data_folder", "workspace", "logs"),
     "loop": ("search", "limits"),
 }
-"""Arguments that the program supplies to parts of a kind, so that they are no options."""
+"""Arguments that the program supplies to parts of a kind, so that they are not options."""
 
 SAID_OF_ITS_OWN = ("seed", "threads", "device", "backend", "environment")
 

@@ -61,7 +61,7 @@ class Status(StrEnum):
 
     OK = "ok"
     DIVERGED = "diverged"
-    """The loss was no longer a number."""
+    """The loss became NaN or infinite."""
     OUT_OF_MEMORY = "out_of_memory"
     """The child needed more memory than its slot has, on the host or on the device."""
     TIMEOUT = "timeout"
@@ -368,7 +368,7 @@ class RewardRule(ABC):
     """
 
     UNNAMED: ClassVar[str] = "score"
-    """The metric of a rule that names none; it is no name of anything that children record."""
+    """The metric of a rule that names none; it is not the name of anything that children record."""
 
     objective: str = "parameters"
     """The cost that quality is weighed against: `parameters`, `multiply_adds` or `latency`."""
@@ -503,7 +503,7 @@ class Evaluator(ABC):
         """
 
     def warm_up(self) -> None:  # noqa: B027 - most have nothing to wait for
-        """Waits until jobs can begin at once; what that takes is no time of theirs.
+        """Waits until jobs can begin at once; what that takes does not count as theirs.
 
         Raises:
             InputError: jobs can't be evaluated here; the message says what to do.

@@ -204,7 +204,7 @@ class Experiment(_Strict):
         """The search space, checked."""
         space = self.space.make("space")
         if not isinstance(space, Space):
-            raise InputError(f"space '{self.space.name}' is no nas.spaces.Space")
+            raise InputError(f"space '{self.space.name}' is not a nas.spaces.Space")
         if ":" in self.space.name:
             with suppress(Exception):  # what hinders it is told when it is needed
                 first_architecture(space)  # loads the module of the user's own kind, which a record may name

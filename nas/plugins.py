@@ -121,7 +121,7 @@ def find(kind: str, name: str, *, trusted: bool = True) -> Any:
             )
         return points[name].load()
     if not IMPORT_PATH.fullmatch(path):
-        raise InputError(f"{kind} '{name}' is no import path; it is written 'package.module:Name'")
+        raise InputError(f"{kind} '{name}' is not a valid import path; it is written 'package.module:Name'")
     module, _, attribute = path.partition(":")
     if not trusted and name not in BUILT_IN[kind]:
         loaded = vars(sys.modules.get(module, object)).get(attribute)  # getattr may run code

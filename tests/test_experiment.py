@@ -123,7 +123,7 @@ def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"controller__name": "randon"}, "no controller is named 'randon' (did you mean 'random'?)"),
         ({"data__source": "digit"}, "no source is named 'digit' (did you mean 'digits'?)"),
         ({"evaluator__name": "trian"}, "no evaluator is named 'trian' (did you mean 'train'?)"),
-        ({"space": {"name": f"{__name__}:NoSpace"}}, f"space '{__name__}:NoSpace' is no nas.spaces.Space"),
+        ({"space": {"name": f"{__name__}:NoSpace"}}, f"space '{__name__}:NoSpace' is not a nas.spaces.Space"),
         ({"space": "conv"}, "space must hold keys and values. Received: 'conv'"),
         (
             {"budget": {}},

@@ -19,7 +19,7 @@ from nas.workspace import Workspace
 PROXY = "proxy"
 
 WIDE = 100_000
-"""Columns of a screen that is no terminal: what another program reads is never cut or folded."""
+"""Columns of a screen that is not a terminal: what another program reads is never cut or folded."""
 
 LONGEST_NAME = 200
 """Bytes; file systems take 255, endings included."""

@@ -77,7 +77,7 @@ def compare(
     budget; what is shown are the answer's reported columns: mean ± standard deviation over the runs, and for
     each pair of controllers the 95 % bootstrap interval of the difference of the means.
 
-    Finished runs are kept in .state/tables.sqlite and not repeated; the budget is no part of what defines a
+    Finished runs are kept in .state/tables.sqlite and not repeated; the budget is not part of what defines a
     run. Tables and the picture go to data/reports/compare-TABLE, and to MLflow.
 
     JSON: {"table", "runs", "first_seed", "budgets", "computed", "folder", "summary": [{"configuration",

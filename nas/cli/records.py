@@ -46,7 +46,7 @@ class RecordFile:
 
     @classmethod
     def of(cls, path: Path) -> RecordFile:
-        """Raises NasError if the file is no record, one of another version, or can't be read."""
+        """Raises NasError if the file is not a record, is one of another version, or can't be read."""
         with Record.read(path) as record:
             experiment, definition = record.meta("experiment", {}), record.definition
             names, begun_at = record.meta("names", []), record.meta("created_at", 0.0)
@@ -54,7 +54,9 @@ class RecordFile:
             names = [printable(name) for name in names or [experiment.get("name", "?")]]
             int(definition["seed"]), dict(experiment.get("budget", {})), float(begun_at)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            raise SearchError(f"{path} is no record of a search: {type(error).__name__}: {error}") from error
+            raise SearchError(
+                f"{path} is not the record of a search: {type(error).__name__}: {error}"
+            ) from error
         return cls(path, experiment, tuple(names), definition, begun_at)
 
     @property
@@ -70,8 +72,8 @@ class RecordFile:
         """The experiment that was last run on it, under `name`, one of its names.
 
         Raises:
-            SearchError: it is no experiment, or a part of it is named by an import path that no YAML file of
-                the workspace names: whoever wrote the record would decide which code runs here.
+            SearchError: it is not an experiment, or a part of it is named by an import path that no YAML file
+                of the workspace names: whoever wrote the record would decide which code runs here.
         """
         try:
             experiment = Experiment.model_validate({**self.experiment, "name": name})
@@ -255,7 +257,9 @@ def changed_definition(
         digest, device, backend = before["data"]["digest"], before["device"], before["backend"]
         threads = before["threads"] if threads is None else threads
     except (LookupError, TypeError) as error:
-        raise SearchError(f"{file.path} is no record of a search: its definition lacks {error}") from error
+        raise SearchError(
+            f"{file.path} is not the record of a search: its definition lacks {error}"
+        ) from error
     data = experiment.data.name
     if workspace.prepared(data).is_dir():
         digest = datasets.load(workspace.prepared(data)).digest

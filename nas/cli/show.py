@@ -287,7 +287,7 @@ def curves(history: Sequence[dict[str, float]]) -> dict[str, list[float]]:
 
 
 def spark(values: Sequence[float]) -> str:
-    """A small curve of text, from the lowest value to the highest; `×` where it is no number.
+    """A small curve of text, from the lowest value to the highest; `×` where it is NaN.
 
     Example:
         >>> spark([0.0, 0.5, 1.0])

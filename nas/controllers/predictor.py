@@ -49,7 +49,7 @@ class Predictor(Controller):
     (`GaussianProcess`) is fitted to the results so far. Candidates are random architectures and mutations of
     the `parents` best (see `nas.controllers.evolution.mutated`). For each, a reward is drawn from its
     predicted distribution, independently (Thompson sampling); the highest draw is proposed. What was proposed
-    before is no candidate, as long as there are others.
+    before is not a candidate, as long as there are others.
 
     Source: White et al. (2021, BANANAS), §5: independent Thompson sampling over mutations of the best, there
     with an ensemble of neural networks as predictor. A Gaussian process is exact, needs no training, and

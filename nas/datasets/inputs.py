@@ -159,7 +159,7 @@ def _counts(counted: Mapping[str, Any]) -> str:
 def _names(files: Sequence[Path], root: Path) -> dict[Path, str]:
     """A name for each file: its path below the folder that all have in common.
 
-    Where that folder lies is no part of it, and a source's options say it. Files inside the workspace
+    Where that folder lies is not part of it, and a source's options say it. Files inside the workspace
     and others are named apart, because only the former keep their distance when the workspace moves.
     """
     names: dict[Path, str] = {}

@@ -65,7 +65,7 @@ def _built(data: Data) -> tuple[Source, dict[str, Any]]:
         raise InputError("data.name is the data set's name; a source can't have an option of this name")
     source = plugins.make("source", {"name": data.source, **data.options})
     if not isinstance(source, Source):
-        raise InputError(f"source '{data.source}' is no nas.datasets.Source")
+        raise InputError(f"source '{data.source}' is not a nas.datasets.Source")
     options = {k: v for k, v in data.options.items() if k not in source.LOCATORS}
     try:
         return source, json.loads(json.dumps({**_defaults(source), **options}, allow_nan=False))

@@ -160,7 +160,7 @@ def _spread(length: int, points: int) -> tuple[int, ...]:
 
 
 def _short(value: float | None, digits: int = DIGITS) -> float | None:
-    """The number with few digits; None for one that is no number."""
+    """The number with few digits; None for NaN."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")
 
 

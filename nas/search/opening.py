@@ -53,7 +53,7 @@ def open_search(
     path = _found(experiment, workspace, definition)
     controller = experiment.controller.make("controller", space=experiment.built_space, seed=experiment.seed)
     if not isinstance(controller, Controller):
-        raise InputError(f"controller '{experiment.controller.name}' is no nas.controllers.Controller")
+        raise InputError(f"controller '{experiment.controller.name}' is not a nas.controllers.Controller")
     check_parts(experiment, data, controller)
     record = Record.hold(path, definition, snapshot_path(experiment, workspace))
     try:

@@ -33,7 +33,7 @@ EVERY = 50
 """Of the policies that nothing needs any more, every 50th version is kept."""
 
 _PATIENCE_SECONDS = 2
-"""How long a reader waits for a record that somebody has locked: a search locks none, so it is no search."""
+"""How long a reader waits for a record that somebody has locked: a search locks none, so it isn't one."""
 
 _BATCHES_AT_ONCE = 64
 """Of which results are in memory together where all are read."""
@@ -643,8 +643,8 @@ def _told(path: Path, error: sqlite3.Error) -> NasError:
 
 def _damaged(path: Path, why: str) -> SearchError:
     return SearchError(
-        f"{path} is no record of a search, or is damaged ({printable(why)[:200]}). Move its folder away: "
-        "`nas search` then goes on from the snapshot in data/searches, if there is one, or begins anew"
+        f"{path} is not the record of a search, or is damaged ({printable(why)[:200]}). Move its folder "
+        "away: `nas search` then goes on from the snapshot in data/searches, if there is one, or begins anew"
     )
 
 

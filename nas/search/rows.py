@@ -41,7 +41,7 @@ class Child:
         """The child of a row of the table `children`.
 
         Raises:
-            ValueError, LookupError or TypeError: it is no row that a search wrote.
+            ValueError, LookupError or TypeError: it is not a row that a search wrote.
         """
         result = ChildResult.from_json(json.loads(row["result"])) if row["result"] else None
         if result is not None:

@@ -94,19 +94,20 @@ class Layer:
         """The layer that a text form writes down; inputs may stand in any order.
 
         Raises:
-            InputError: the text is no layer.
+            InputError: the text is not a layer.
         """
         match = _LAYER.fullmatch(text)
         if match is None:
             raise InputError(
-                f"'{text}' is no layer; a convolution is written HEIGHTxWIDTHxFILTERS@INPUTS as in 3x3x24@0, "
-                "a pooling max3x3@1 or avg3x3@1, with strides 3x3x24s2@0, more inputs 3x3x24@1+2"
+                f"'{text}' is not a layer; a convolution is written HEIGHTxWIDTHxFILTERS@INPUTS as in "
+                "3x3x24@0, a pooling max3x3@1 or avg3x3@1, with strides 3x3x24s2@0, more inputs 3x3x24@1+2"
             )
         prefix, height, width, filters, down, right, inputs = match.groups()
         op: Any = next(op for op, its_prefix in _PREFIX.items() if its_prefix == prefix)
         if (op == "conv") != (filters is not None):
             raise InputError(
-                f"'{text}' is no layer; a convolution has three numbers, HEIGHTxWIDTHxFILTERS, a pooling two"
+                f"'{text}' is not a layer; a convolution has three numbers, HEIGHTxWIDTHxFILTERS, "
+                "a pooling two"
             )
         return cls(
             op,

@@ -53,7 +53,7 @@ class ConvNet(Architecture):
         pool_after: numbers of the layers after which a 2×2 max-pooling with stride 2 stands, ascending.
 
     Raises:
-        InputError: a value is not allowed, or a layer's input is no earlier layer.
+        InputError: a value is not allowed, or a layer's input is not an earlier layer.
     """
 
     kind: ClassVar[str] = "conv"

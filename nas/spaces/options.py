@@ -12,7 +12,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
     """`value` as it is.
 
     Raises:
-        InputError: it is no whole number of at least `least`.
+        InputError: it is not a whole number of at least `least`.
     """
     if type(value) is not int or value < least:
         raise InputError(f"{name} must be a whole number of at least {least}. Received: {value!r}")

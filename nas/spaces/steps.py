@@ -143,7 +143,7 @@ class StepList(Sequence[Step]):
         parent = self.steps[seen[when.choice]] if when.choice in seen else None
         if not isinstance(parent, Choice) or not set(when.options) <= set(parent.options):
             raise InputError(
-                f"step '{step.name}' depends on {when!r}, which is no earlier choice with those options"
+                f"step '{step.name}' depends on {when!r}, which is not an earlier choice with those options"
             )
         return _Condition(seen[when.choice], frozenset(parent.options.index(o) for o in when.options))
 

@@ -112,7 +112,7 @@ class Results:
         costs: seconds of a query, with shape `(rows,)`.
 
     Raises:
-        InputError: a column is missing, or a cost is negative or no number.
+        InputError: a column is missing, or a cost is negative or NaN.
     """
 
     def __init__(self, table: PreparedTable, columns: Columns) -> None:

@@ -104,7 +104,7 @@ def reported(experiment: Experiment, data_folder: Path, proposal: Proposal) -> d
     """What the table reports in the end of one proposal, by the names that the evaluator's `report` gives.
 
     Raises:
-        InputError: the experiment's evaluator is no table's, or a column is missing.
+        InputError: the experiment's evaluator is not a table's, or a column is missing.
     """
     if experiment.evaluator.name != "table":
         raise InputError(f"the evaluator of '{experiment.name}' is '{experiment.evaluator.name}', no table")

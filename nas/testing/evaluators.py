@@ -200,7 +200,7 @@ class EvaluatorContract:
             try:
                 evaluator.isolated(f"{here}refuse", {"reason": "not today"}, log)
             except RefusedError as error:
-                assert "not today" in str(error)  # noqa: PT017 - pytest is no dependency of nasflow
+                assert "not today" in str(error)  # noqa: PT017 - pytest is not a dependency of nasflow
             else:
                 raise AssertionError("an error of the work must be raised again")
 

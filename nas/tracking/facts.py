@@ -19,7 +19,7 @@ def milliseconds(seconds: float) -> int:
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested mapping as parameters with dotted names; what is no text or number stands as JSON.
+    """A nested mapping as parameters with dotted names; what is neither text nor a number stands as JSON.
 
     Example:
         >>> flattened({"recipe": {"name": "image", "epochs": 5}, "seed": 1, "empty": {}})

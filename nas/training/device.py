@@ -29,7 +29,7 @@ SETTINGS: Mapping[str, Any] = {
     "max_steps_per_epoch": None,
 }
 """Keras' own defaults, `keras.config.set_…`. What a user's `keras.json`, environment or start-up code says
-instead is no part of an experiment, so it must not change what is trained, tested or exported. What is
+instead is not part of an experiment, so it must not change what is trained, tested or exported. What is
 honoured (the backend, and variables that change its arithmetic) is listed in `nas.workers.backend`."""
 
 

@@ -13,7 +13,7 @@ from nas.training.checkpoint import Checkpoint
 from nas.training.run import DivergedError, Run
 
 STEPS_PER_EXECUTION = 64
-"""Most training steps for one call from Python: a loss that is no number is noticed as late as that."""
+"""Most training steps for one call from Python: a NaN loss is noticed as late as that."""
 
 
 def train_epochs(
@@ -63,7 +63,7 @@ def train_epochs(
 
 
 class StopAtOnce(keras.callbacks.Callback):  # type: ignore[misc]
-    """Ends the training when the loss is no number.
+    """Ends the training when the loss is NaN or infinite.
 
     Args:
         epoch: number of the epoch (from 0), for the message.
@@ -78,7 +78,7 @@ class StopAtOnce(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def check_finite(loss: Any, when: str) -> None:
-    """Raises DivergedError if the loss is no number."""
+    """Raises DivergedError if the loss is NaN or infinite."""
     if not math.isfinite(float(loss)):
         raise DivergedError(f"the loss was {float(loss)} {when}")
 

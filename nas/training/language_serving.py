@@ -33,7 +33,7 @@ def load(model: str, data: PreparedText) -> LanguageModel:
     loaded = keras.models.load_model(Path(model), compile=False)
     if not isinstance(loaded, LanguageModel) or loaded.vocabulary != len(data.vocabulary):
         raise InputError(
-            f"{model} is no language model for the {len(data.vocabulary):,} tokens of {data.name}"
+            f"{model} is not a language model for the {len(data.vocabulary):,} tokens of {data.name}"
         )
     return loaded
 

@@ -12,7 +12,7 @@ from nas.spaces import Architecture
 
 
 class DivergedError(ChildError):
-    """The loss is no longer a number."""
+    """The loss is NaN or infinite."""
 
 
 @dataclass

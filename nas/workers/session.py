@@ -57,7 +57,7 @@ class Session:
     An error of a method answers that request alone.
 
     Whoever makes one must `close` it. While it lives it has its slot, which is free afterwards. Its process
-    is no child of the search, so nothing of it is in the record: what must last, a method writes to files,
+    is not a child of the search, so nothing of it is in the record: what must last, a method writes to files,
     and answers with their names (an answer has at most `nas.workers.process.LARGEST_ANSWER` bytes).
 
     Args:

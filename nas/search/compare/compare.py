@@ -40,7 +40,7 @@ class Compared:
 
     Attributes:
         results: of the table's rows.
-        rewards: of the rows, with shape `(rows,)`; −∞ where a training failed, which is no answer.
+        rewards: of the rows, with shape `(rows,)`; −∞ where a training failed, which is not an answer.
         configurations: settings by what they are called, in the order in which they were asked for.
         runs: for each of them the runs in the order of the seeds.
         seeds: one for each run.

@@ -53,7 +53,7 @@ class Configuration(BaseModel):
         """The controller."""
         made = plugins.make("controller", self.options, space=space, seed=seed)
         if not isinstance(made, Controller):
-            raise InputError(f"controller '{self.name}' is no nas.controllers.Controller")
+            raise InputError(f"controller '{self.name}' is not a nas.controllers.Controller")
         return made
 
 
@@ -102,7 +102,7 @@ class Comparison(BaseModel):
         """The search space."""
         space = self.space_part.make("space")
         if not isinstance(space, Space):
-            raise InputError(f"space '{self.space_part.name}' is no nas.spaces.Space")
+            raise InputError(f"space '{self.space_part.name}' is not a nas.spaces.Space")
         return space
 
     @property
