@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,11 @@ from nas.search.opening import snapshot_path
 from nas.search.pareto import pareto_front
 from nas.search.record import Record, best_children
 from nas.workspace import Workspace
+
+logger = logging.getLogger("nas")
+
+LARGE_BYTES = 50e6
+"""Size of a snapshot from which on it is said: DVC keeps each version, and `dvc push` sends it."""
 
 COLUMNS = (
     "place",
@@ -157,7 +163,9 @@ def write_search_outputs(experiment: Experiment, workspace: Workspace, records: 
     with replaced(folder) as fresh:
         for seed, record in zip(seeds, records, strict=True):
             target = snapshot_path(experiment.with_seed(seed), workspace)
-            record.snapshot(fresh / target.relative_to(folder))
+            size = record.snapshot(fresh / target.relative_to(folder))
+            if size > LARGE_BYTES:
+                logger.info("the snapshot %s has %.0f MB, which DVC will keep", target, size / 1e6)
         table = leaderboard(records, experiment.built_reward)
         table.to_csv(fresh / "leaderboard.csv", index=False)
         mean_curve(records).to_csv(fresh / "curve.csv", index=False)
