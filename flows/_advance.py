@@ -8,8 +8,10 @@ from flows._page import Page
 from flows._round import OPEN, earned, run_batch
 from flows._runs import is_away, was_stopped, why
 from flows._settings import logger
+from nas.errors import SearchError
 from nas.experiment import Budget, fingerprint
 from nas.search.loops import Loop, drive
+from nas.search.loops.drivers import STANDS_STILL
 from nas.search.rewards import shown
 from nas.search.search import Search
 
@@ -34,6 +36,8 @@ def advance(current: Search, budget: Budget, at_most: int, begun: float) -> int:
             if not done:
                 current.evaluator.warm_up()
             run_batch(name, number, current.experiment.search.children_per_round)
+            if loop.next_batch() == number:
+                raise SearchError(STANDS_STILL)
             done += 1
             logger.info("%s", told(loop, number))
             page.show((time.monotonic() - begun) / 3600)

@@ -122,7 +122,7 @@ def canonical(definition: Mapping[str, Any]) -> dict[str, Any]:
         return dict(definition)
     try:
         return defined(
-            {kind: definition[kind] for kind in PARTS if kind in definition},
+            {kind: _without_text_of_defaults(kind, definition[kind]) for kind in PARTS if kind in definition},
             definition["search"],
             definition["data"]["digest"],
             trusted=False,
@@ -131,6 +131,21 @@ def canonical(definition: Mapping[str, Any]) -> dict[str, Any]:
         )
     except Exception:  # others may have written it, and a user's own class may refuse it in any way
         return dict(definition)
+
+
+def _without_text_of_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A part of format 1 without the defaults that aren't JSON, which format 1 holds as Python's text."""
+    told = _todays_defaults(kind, _found(kind, options, trusted=False))
+    texts = {name: str(value) for name, value in told.items() if not _is_json(value)}
+    return {name: value for name, value in options.items() if texts.get(name, ...) != value}
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def same_search(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -163,8 +178,10 @@ def _found(kind: str, options: Mapping[str, Any], trusted: bool) -> Any:
     """The class of a part that can be built without importing what only a record names."""
     if not trusted and kind in _BUILT:
         for path in plugins.import_paths({**options, "name": ""}):
-            if path.partition(":")[0] not in sys.modules:
-                raise InputError(f"{kind}: '{path}' is not imported, because only data name it")
+            module, _, name = path.partition(":")
+            found = vars(sys.modules[module]).get(name) if module in sys.modules else None
+            if not (isinstance(found, type) and issubclass(found, Stack)):
+                raise InputError(f"{kind}: '{path}' is not used, because only data name it")
     return plugins.find(kind, str(options["name"]), trusted=trusted)
 
 

@@ -231,6 +231,11 @@ def with_todays_names(cls: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     return _with_names(options, {one.metadata[WAS]: one.name for one in _fields(cls) if WAS in one.metadata})
 
 
+def stored_names(kind: str, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Some options of the part `name`, without its name, as definitions and records hold them."""
+    return _with_names(options, renamed(kind, {"name": name}))
+
+
 def as_stored(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """`options` (with `name`) as definitions and records hold them: renamed ones under their old names.
 

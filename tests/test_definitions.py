@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from nas import definitions, plugins
 from nas.controllers.random import RandomController
 from nas.definitions import canonical, defaults, part, same_search, written_out
+from nas.errors import InputError
 from nas.evaluation import ChildResult
-from nas.experiment import Experiment, fingerprint
+from nas.experiment import Experiment, fingerprint, load
 from nas.search.rewards import AccuracyReward
-from tests.factories import TINY, tiny_experiment
+from nas.training.image_recipe import ImageRecipe
+from tests.factories import TINY, tiny_experiment, write_experiment
 
 DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "space": {
@@ -396,6 +399,31 @@ def test_a_definition_that_cannot_be_built_here_equals_itself_alone(tmp_path: Pa
         assert same_search(strange, dict(strange))
         assert not same_search(strange, now)
         assert isinstance(written_out(strange), dict)
+
+
+@pytest.mark.parametrize("callable_", ["os:system", "subprocess:run", "builtins:exec"])
+def test_what_a_definition_names_is_not_called_either(tmp_path: Path, callable_: str) -> None:
+    trace = tmp_path / "called"
+    experiment = tiny_experiment(tmp_path)
+    now, before = experiment.definition("digest", 1), experiment.definition_1("digest", 1)
+    evil = {"name": callable_, "command": f"touch {trace}"}
+    stacked = {"recipe": {**before["recipe"], "stack": evil}}
+    assert not same_search({**before, **stacked}, now)
+    written_out({**now, **stacked})
+    with pytest.raises(InputError, match=r"is not a nas.spaces.Stack"):
+        ImageRecipe(stack=evil)
+    assert not trace.exists()
+
+
+def test_a_default_that_is_not_json_is_recognised_in_the_text_of_format_1(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path)
+    tree = yaml.safe_load(path.read_text())
+    del tree["space"]["depth"]
+    path.write_text(yaml.safe_dump(tree))
+    experiment = load(path)
+    before = experiment.definition_1("digest", 1)
+    assert before["space"]["depth"].startswith("DepthSchedule(")
+    assert same_search(before, experiment.definition("digest", 1))
 
 
 def test_what_a_definition_names_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,9 +112,9 @@ def test_ones_own_part_is_found_by_an_entry_point(monkeypatch: pytest.MonkeyPatc
         ("nas.no_such:Space", "can't be imported: No module named 'nas.no_such'"),
         (f"{HERE}:NoSuchClass", "can't be imported"),
         (":Space", "space ':Space' is not a valid import path; it is written 'package.module:Name'"),
-        (".relative:Space", "is no import path"),
-        ("module:", "is no import path"),
-        ("module:a:b", "is no import path"),
+        (".relative:Space", "is not a valid import path"),
+        ("module:", "is not a valid import path"),
+        ("module:a:b", "is not a valid import path"),
     ],
 )
 def test_a_name_that_leads_nowhere_is_explained(name: str, message: str) -> None:

@@ -125,7 +125,10 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     """
     recipe = plugins.as_stored("recipe", {**experiment.recipe_options(), **experiment.final.recipe})
     listed = [
-        {"architecture": entry.finalist.architecture.text(), "overrides": entry.overrides}
+        {
+            "architecture": entry.finalist.architecture.text(),
+            "overrides": plugins.stored_names("recipe", recipe["name"], entry.overrides),
+        }
         for entry in trainings
     ]
     workers = experiment.workers

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import nas
+from nas import plugins
 from nas.datasets.files import check_space
 from nas.errors import SearchError
 from nas.evaluation import ChildResult, Job, RewardRule
@@ -322,7 +323,7 @@ def _kept_story(one: Trained, derived: Experiment, model: Path) -> dict[str, Any
 def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
     """One final as JSON: what it is, where it came from, how it was trained and what it reached."""
     finalist, result = one.entry.finalist, one.result
-    recipe = {**derived.recipe_options(), **one.entry.overrides}
+    recipe = plugins.as_stored("recipe", {**derived.recipe_options(), **one.entry.overrides})
     defaults: dict[str, Any] = derived.built_recipe(recipe).to_json()
     return {
         "number": one.child.number,

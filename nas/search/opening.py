@@ -143,9 +143,11 @@ def _found(experiment: Experiment, workspace: Workspace, definition: Mapping[str
     own = workspace.record(fingerprint(definition))
     platform = {key: definition[key] for key in SAID_OF_ITS_OWN if key in definition and key != "seed"}
     before = experiment.definition_1(definition["data"]["digest"], **platform)
-    for path in (own, workspace.record(fingerprint(before))):
-        if os.path.lexists(path):
-            return path
+    if os.path.lexists(own):
+        return own
+    earlier = workspace.record(fingerprint(before))
+    if os.path.lexists(earlier) and is_of(earlier, definition):  # parts may have got another meaning since
+        return earlier
     for path in sorted(workspace.state.glob("*/record.sqlite")):
         with suppress(NasError, OSError):  # whoever can't read it can't tell whose it is
             if is_of(path, definition):

@@ -169,23 +169,25 @@ class Record:
             policy_version: of the policy that made them.
             replica: whose batch it is.
         """
-        packed = self._packed(states)
-        with self._transaction() as db:
-            number, first = self.count_batches(), self.count()
-            db.execute(
-                "INSERT INTO batches(number, sampled_at, policy_version, replica) VALUES (?, ?, ?, ?)",
-                (number, time.time(), policy_version, replica),
-            )
-            numbered = [replace(p, number=first + place) for place, p in enumerate(proposals)]
-            db.executemany(
-                "INSERT INTO children(number, batch, seed, proposal, architecture) VALUES (?, ?, ?, ?, ?)",
-                [
-                    (p.number, number, seed, json.dumps(p.to_json()), p.architecture.text())
-                    for p, seed in zip(numbered, seeds, strict=True)
-                ],
-            )
-            self._put_states(packed, policy_version)
-        self._forget_files()
+        with self._serial:
+            packed = self._packed(states)
+            with self._transaction() as db:
+                number, first = self.count_batches(), self.count()
+                db.execute(
+                    "INSERT INTO batches(number, sampled_at, policy_version, replica) VALUES (?, ?, ?, ?)",
+                    (number, time.time(), policy_version, replica),
+                )
+                numbered = [replace(p, number=first + place) for place, p in enumerate(proposals)]
+                db.executemany(
+                    "INSERT INTO children(number, batch, seed, proposal, architecture) "
+                    "VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (p.number, number, seed, json.dumps(p.to_json()), p.architecture.text())
+                        for p, seed in zip(numbered, seeds, strict=True)
+                    ],
+                )
+                self._put_states(packed, policy_version)
+            self._forget_files()
         return self.batch(number)
 
     def begin_child(self, number: int, slot: str) -> None:
@@ -239,18 +241,19 @@ class Record:
             policy_version: of the policy after it.
             keep: how many of the newest policies are still needed; of older ones every 50th stays.
         """
-        packed = self._packed(states)
-        with self._transaction() as db:
-            db.execute(
-                "UPDATE batches SET updated_at = ?, statistics = ? WHERE number = ?",
-                (time.time(), json.dumps(dict(statistics)), number),
-            )
-            self._put_states(packed, policy_version)
-            db.execute(
-                "DELETE FROM states WHERE owner = ? AND version <= ? AND version % ? != 0",
-                (POLICY, policy_version - keep, EVERY),
-            )
-        self._forget_files()
+        with self._serial:
+            packed = self._packed(states)
+            with self._transaction() as db:
+                db.execute(
+                    "UPDATE batches SET updated_at = ?, statistics = ? WHERE number = ?",
+                    (time.time(), json.dumps(dict(statistics)), number),
+                )
+                self._put_states(packed, policy_version)
+                db.execute(
+                    "DELETE FROM states WHERE owner = ? AND version <= ? AND version % ? != 0",
+                    (POLICY, policy_version - keep, EVERY),
+                )
+            self._forget_files()
 
     def set_meta(self, key: str, value: Any) -> None:
         """Keeps a JSON value under `key`."""
@@ -508,8 +511,10 @@ class Record:
             db.execute("VACUUM INTO ?", (str(fresh),))
             named = _named_files(db)
         whole.unlink()
-        copy_files(files_folder(self.path), files_folder(target), named)
+        files = files_folder(target)
+        copy_files(files_folder(self.path), files, named, keep=os.listdir(files) if files.is_dir() else ())
         fresh.replace(target)
+        remove_others(files, named)
         return target.stat().st_size + sum((files_folder(target) / name).stat().st_size for name in named)
 
     # --- inside -----------------------------------------------------------------------------------
@@ -630,6 +635,10 @@ def _told(path: Path, error: sqlite3.Error) -> NasError:
         return TemporaryError(
             f"the disk of {path} is full. Nothing that was finished is lost: make room and run the same "
             "command again"
+        )
+    if any(word in said for word in ("no such table: main.rounds", "no such column: round")):
+        return TemporaryError(
+            f"the record {path} was brought up to this version meanwhile: repeat the command"
         )
     if "locked" in said or "busy" in said:
         return TemporaryError(f"another program has locked {path}; end it, or try again later")

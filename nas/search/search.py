@@ -188,14 +188,18 @@ class Search:
         folder = f"{self.folder}/child-{child.number:06}" if self.folder else ""
         job = Job(child.proposal, child.seed, self._median_curve(child.batch), folder)
 
+        begun = []
+
         def started(slot: str) -> None:
             self.record.begin_child(child.number, slot)
+            begun.append(slot)
             self._tell(Event("started", child.batch, child.number, slot))
 
         def finished(future: Future[ChildResult]) -> None:
             if future.cancelled():
-                with suppress(NasError):  # only the count of attempts would be one too high
-                    self.record.stop_child(child.number)
+                if begun:  # else the attempts are those of a search that was killed, and count
+                    with suppress(NasError):  # only the count of attempts would be one too high
+                        self.record.stop_child(child.number)
                 _cancel(done)
                 return
             error = future.exception()

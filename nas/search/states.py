@@ -139,14 +139,18 @@ def _keep(path: Path, folder: Path) -> str:
         return name
     part = folder / f".{name}.part"
     shutil.move(path, part)
-    for place in (part, folder):
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    _sync(part)
     part.replace(target)
+    _sync(folder)
     return name
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _kept(name: str, folder: Path | None) -> Path:

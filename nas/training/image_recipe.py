@@ -237,9 +237,10 @@ def _stack(value: Any) -> Stack | None:
             "stack must be its name and its options, as in {name: …, cells: 6, filters: 32}, or null: the "
             f"architecture is a whole network. Received: {value!r}"
         )
-    made = plugins.make("stack", value)
-    if not isinstance(made, Stack):
+    cls = plugins.find("stack", str(value["name"]))
+    if not (isinstance(cls, type) and issubclass(cls, Stack)):  # asked before anything of it is called
         raise InputError(f"stack '{value['name']}' is not a nas.spaces.Stack")
+    made: Stack = plugins.make("stack", value)
     return made
 
 

@@ -160,7 +160,7 @@ class IsolatedProcess:
 
     def send(self, what: Any) -> None:
         """Sends the work, or bytes as they are. Whether it has ended, `run` or `take` notices."""
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(OSError):  # broken, or closed already
             if isinstance(what, bytes):
                 self._answers.send_bytes(what)
             else:

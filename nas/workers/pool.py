@@ -195,7 +195,10 @@ class ChildPool(Evaluator):
             preload: modules that the forkserver imports if it is only begun now; empty: the trainer's.
         """
         made = self._spare.pop(spare_of.name, None) if spare_of else None
-        if made is None or not made.alive():
+        if made is not None and not made.alive():
+            self._end(made)  # it died while it waited
+            made = None
+        if made is None:
             made = self._start(preload)
         try:
             if spare_of is not None:

@@ -75,7 +75,7 @@ def test_the_version_is_told(nas: Nas) -> None:
         (["status", "other"], "no search is named 'other' (none was begun here)"),
         (["show", "0"], "name the experiment of the child"),
         (["show", "vgg"], "an architecture begins with its kind"),
-        (["show", "conv:3x3@0"], "'3x3@0' is no layer"),
+        (["show", "conv:3x3@0"], "'3x3@0' is not a layer"),
         (["finalize", "tiny"], "was not begun yet"),
         (["evaluate", "tiny"], "'tiny' has no winner yet: `nas finalize tiny` chooses one"),
         (["track", "tiny"], "was not begun yet"),

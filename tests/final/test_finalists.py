@@ -135,3 +135,12 @@ def test_finals_make_another_stack_of_a_cell_and_none_of_a_baseline_that_is_a_wh
     assert cell.result.parameters == counts[1]
     assert baseline.result is not None
     assert baseline.result.parameters == parse_architecture("resnet:4x1x1").cost((8, 8, 1), 10).parameters
+
+
+def test_either_name_of_an_option_in_the_grid_defines_the_same_finals(tmp_path: Path) -> None:
+    defined = []
+    for name in ("stop_hopeless", "median_stopping"):
+        experiment = tiny_experiment(tmp_path, final__grid={name: [True]})
+        trainings = [Entry(Finalist(parse_architecture("conv:3x3x4@0")), {name: True})]
+        defined.append(final_experiment(experiment, trainings).definition("digest", 1))
+    assert defined[0] == defined[1]

@@ -23,7 +23,7 @@ BEGUN = 1_800_000_000.0
 """When a made search begins (Unix time), so that its record is the same whenever it is made."""
 
 FAILURES = (
-    (Status.DIVERGED, "the loss was no longer a number"),
+    (Status.DIVERGED, "the loss became NaN"),
     (Status.OUT_OF_MEMORY, "it needed more than 4.0 GiB"),
     (Status.CRASHED, "ValueError: <img src=x onerror=alert(1)>"),
     (Status.TIMEOUT, "it ran longer than 5 minutes"),

@@ -13,6 +13,7 @@ from nas.cli.records import RecordFile, changed_definition
 from nas.experiment import Experiment, fingerprint
 from nas.search.opening import open_search, read_record, record_path, snapshot_path
 from nas.search.record import Record
+from nas.search.rewards import AccuracyReward
 from nas.workers.slots import platform
 from nas.workspace import Workspace
 from tests.factories import tiny_experiment
@@ -66,6 +67,17 @@ def test_a_record_of_an_earlier_version_is_taken_up(
         assert search.record.definition == definition, "a record keeps the definition that it was begun with"
     assert [one.name for one in workspace.state.iterdir()] == [path.parent.name]
     assert changed_definition(RecordFile.of(path), experiment, workspace) == {}
+
+
+def test_a_record_whose_part_has_another_meaning_now_is_not_taken_up(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = begun_in_format_1(workspace)
+    monkeypatch.setattr(AccuracyReward, "semantics", 2, raising=False)
+    experiment = now(workspace)
+    assert record_path(experiment, workspace) != path
+    with open_search(experiment, workspace) as search:
+        assert search.record.path != path
 
 
 def test_another_search_is_not_taken_up(workspace: Workspace) -> None:

@@ -227,7 +227,7 @@ def test_a_record_of_another_schema_is_refused_in_a_sentence(path: Path) -> None
 def test_a_file_that_is_no_record_is_refused_in_a_sentence(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("no database")
-    with pytest.raises(SearchError, match="no record of a search"):
+    with pytest.raises(SearchError, match="not the record of a search"):
         Record.read(path)
 
 

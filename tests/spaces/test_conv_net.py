@@ -52,9 +52,9 @@ def test_outputs_that_no_layer_uses_go_to_the_classifier() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("conv:", "'' is no layer"),
-        ("conv:3x3x24@0,oops@1", "'oops@1' is no layer"),
-        ("conv:3x3x24@0,,3x3x24@0", "'' is no layer"),
+        ("conv:", "'' is not a layer"),
+        ("conv:3x3x24@0,oops@1", "'oops@1' is not a layer"),
+        ("conv:3x3x24@0,,3x3x24@0", "'' is not a layer"),
         ("conv:3x3x24@1", "layer 1 ('3x3x24@1') can only have inputs from earlier layers"),
         ("conv:3x3x24@0,3x3x24@0+5", "layer 2"),
         ("conv:block3", "at least one layer"),

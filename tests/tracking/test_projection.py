@@ -106,14 +106,14 @@ def test_a_failed_child_ends_as_failed_with_its_message(
     workspace: Workspace, experiment: Experiment, record: Record
 ) -> None:
     diverged = ChildResult(
-        Status.DIVERGED, ({"loss": math.nan},), reward=0.0, message="the loss is no number"
+        Status.DIVERGED, ({"loss": math.nan},), reward=0.0, message="the loss is NaN or infinite"
     )
     add_round(record, diverged)
     Tracker(workspace).sync(record, experiment)
     (run,) = runs(workspace, "child")
     assert run.info.status == "FAILED"
     assert run.data.tags["nas.status"] == "diverged"
-    assert run.data.tags["nas.message"] == "the loss is no number"
+    assert run.data.tags["nas.message"] == "the loss is NaN or infinite"
     assert math.isnan(run.data.metrics["loss"])
     assert "proxy_score" not in run.data.metrics
     assert "parameters" not in run.data.metrics

@@ -67,7 +67,7 @@ def test_tokens_are_grouped_by_their_rank_in_the_training_text() -> None:
 def test_a_model_of_another_vocabulary_or_data_of_another_kind_is_refused(
     trained: Run, characters: PreparedText, digits: PreparedImages
 ) -> None:
-    with pytest.raises(InputError, match="no language model for the"):
+    with pytest.raises(InputError, match="not a language model for the"):
         measure(trained.files["model"], str(characters.folder), "test")
     with pytest.raises(InputError, match="holds images"):
         measure(trained.files["model"], str(digits.folder), "test")

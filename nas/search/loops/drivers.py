@@ -8,7 +8,10 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import SimpleQueue
 
+from nas.errors import SearchError
 from nas.search.loops.loop import Loop, Stage
+
+STANDS_STILL = "the loop gives out no stage although batches are open, so the search can't go on"
 
 
 def drive(loop: Loop) -> None:
@@ -50,6 +53,8 @@ def drive(loop: Loop) -> None:
             loop.done(stage)
     if failure is not None:
         raise failure
+    if not loop.over:
+        raise SearchError(STANDS_STILL)
 
 
 def _put(ended: SimpleQueue[tuple[Stage, Future[None]]], stage: Stage, future: Future[None]) -> None:

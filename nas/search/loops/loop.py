@@ -222,9 +222,10 @@ class Loop(ABC):
         """Who samples now, within the limits."""
         if self.limits.batches is not None and self._taken >= self.limits.batches:
             return None
-        if self._hours_left() <= 0 or room(self.search.record, self.limits.budget) <= 0:
+        replica = self.next_replica()  # first, since room may have to sum up the whole record
+        if replica is None or self._hours_left() <= 0 or room(self.search.record, self.limits.budget) <= 0:
             return None
-        return self.next_replica()
+        return replica
 
     def _hours_left(self) -> float:
         hours = self.limits.budget.hours
