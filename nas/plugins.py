@@ -278,7 +278,10 @@ def parameters(cls: Any) -> dict[str, inspect.Parameter]:
     attribute `Options` and takes them as `**options`, in whose place the dataclass's fields are given here.
     Where a subclass has an `__init__` of its own, this alone says what it takes.
     """
-    own = dict(inspect.signature(cls).parameters)
+    try:
+        own = dict(inspect.signature(cls).parameters)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{cls!r} can't be a part: Python doesn't tell its options ({error})") from error
     named = {name: p for name, p in own.items() if p.kind is not p.VAR_KEYWORD}
     for base in inspect.getmro(cls) if inspect.isclass(cls) else ():
         options = vars(base).get("Options")

@@ -250,3 +250,8 @@ def test_the_options_are_left_as_they_were() -> None:
     options = {"name": "conv", "depth": 2}
     assert isinstance(plugins.make("space", options), ConvSpace)
     assert options == {"name": "conv", "depth": 2}
+
+
+def test_a_class_that_does_not_tell_its_options_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="doesn't tell its options"):
+        plugins.check("loop", {"name": "collections:OrderedDict"})

@@ -82,7 +82,7 @@ def search(
         sys.stderr.write(f"nas: {line}\n")
     named = {"children": children, "rounds": rounds, "hours": hours, "cost_seconds": cost_seconds}
     for option, limit in (("--hours", hours), ("--cost-seconds", cost_seconds)):
-        if limit is not None and limit <= 0:
+        if limit is not None and not limit > 0:  # NaN isn't either
             raise InputError(f"{option} must be more than 0. Received: {limit:g}")
     budget = Budget(**{**loaded.budget.model_dump(), **{k: v for k, v in named.items() if v is not None}})
     loaded = loaded.model_copy(update={"budget": budget})

@@ -22,7 +22,10 @@ def replaced(folder: Path) -> Iterator[Path]:
     fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     for left_behind in (fresh, old):
         shutil.rmtree(left_behind, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    try:
+        fresh.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{folder} can't be written: {error}") from error
     try:
         yield fresh
         if folder.exists():

@@ -28,3 +28,10 @@ def test_what_is_damaged_or_too_large_is_refused_shortly(
         read_json(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where the folder's parent should be")
+    page = folders.replaced(tmp_path / "taken" / "page")
+    with pytest.raises(InputError, match=r"taken/page can't be written"), page:
+        pytest.fail("nothing can be written there")
