@@ -66,6 +66,7 @@ def test_the_version_is_told(nas: Nas) -> None:
         (["search", "tiny", "--childs", "3"], "No such option: --childs (Possible options: --children)"),
         (["search", "tiny", "--children", "0"], "Invalid value for '--children'"),
         (["search", "tiny", "--hours", "0"], "--hours must be more than 0. Received: 0"),
+        (["search", "tiny", "--hours", "nan"], "--hours must be more than 0. Received: nan"),
         (["search", "tiny", "--set", "recipe.epoch=3"], "'epoch' of recipe 'image': did you mean 'epochs'?"),
         (["search", "tiny", "--set", "epochs"], "a setting is written key=value"),
         (["search", "tinny"], "did you mean 'tiny'?"),
