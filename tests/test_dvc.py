@@ -272,6 +272,7 @@ def test_the_live_records_are_no_output(project: Path) -> None:
     assert ".state" not in (project / "dvc.lock").read_text()
 
 
+@pytest.mark.long
 def test_another_clone_pulls_the_outputs_and_its_search_goes_on_from_the_snapshot(clone: Path) -> None:
     before = children(clone)
     assert len(before) == 8
@@ -284,6 +285,7 @@ def test_another_clone_pulls_the_outputs_and_its_search_goes_on_from_the_snapsho
     assert changed["data/searches/digits-conv/metrics.json"]["children"]["new"] == 12
 
 
+@pytest.mark.long
 def test_changed_code_does_not_make_a_clone_forget_how_often_the_test_data_was_touched(clone: Path) -> None:
     evaluation = clone / "data/reports/digits-conv/evaluation/evaluation.json"
     told = json.loads(evaluation.read_text())
@@ -294,6 +296,7 @@ def test_changed_code_does_not_make_a_clone_forget_how_often_the_test_data_was_t
     assert json.loads(evaluation.read_text())["test"]["touches"] == 5
 
 
+@pytest.mark.long
 def test_another_definition_begins_a_search_of_its_own(clone: Path) -> None:
     before = children(clone)
     dvc(clone, "exp", "run", "-S", "experiments/digits-conv.yaml:recipe.epochs=2", ONLY_SEARCH)

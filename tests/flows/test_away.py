@@ -160,6 +160,7 @@ def test_a_server_that_hangs_for_a_while_stops_no_child(home: Path, start: type[
     assert statuses(home) == ["ok"] * 8
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_for_good_ends_with_code_75_when_the_search_is_done(
     home: Path, start: type[Flow], valve: Valve
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_second_one_is_refused_and_a_signal_ends_the_first_with_all_its_proces
         pass  # nobody holds the lock any more
 
 
+@pytest.mark.long
 def test_a_stage_that_ignores_the_signal_is_killed_after_some_seconds(
     project: Path, start: type[Flow], api: str
 ) -> None:

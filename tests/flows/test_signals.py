@@ -90,6 +90,7 @@ def test_a_signal_to_the_whole_process_group_ends_a_search_and_its_own_closed_se
     assert "goes on" in flow.output()
 
 
+@pytest.mark.long
 def test_a_search_that_is_cancelled_in_prefect_ends_as_cancelled(
     hanging: Path, start: type[Flow], client: SyncPrefectClient, api: str
 ) -> None:

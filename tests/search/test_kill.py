@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from nas.experiment import load
 from nas.search.opening import read_record
 from nas.search.record import Record
@@ -46,6 +48,7 @@ def start(folder: Path, experiment: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
     settings = {
         "evaluator__trainer": "tests.fakes:train_by_seed",
