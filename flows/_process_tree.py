@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ import psutil
 
 GRACE_SECONDS = 8.0
 """From TERM to KILL: a search needs two or three to end its children and to say so."""
+
+POLL_SECONDS = 0.05
 
 
 def run_tree(
@@ -66,8 +69,25 @@ def end(leader: int) -> None:
         tree = [head, *head.children(recursive=True)]
         with suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGTERM)
-        _, alive = psutil.wait_procs(tree, timeout=GRACE_SECONDS)
-        for process in alive:
+        for process in _still_running(tree, GRACE_SECONDS):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+        _still_running(tree, GRACE_SECONDS)
+
+
+def _still_running(tree: Sequence[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Waits until all of `tree` have ended, for at most so long, and returns those that haven't.
+
+    One that has ended but that nobody collects (a zombie, as in a container without an init) has ended.
+    """
+    deadline = time.monotonic() + seconds
+    while (alive := [process for process in tree if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -19,7 +19,7 @@ from nas.workspace import Workspace
 from tests.factories import write_experiment
 from tests.flows.processes import Flow, until
 
-LIMIT = 30.0
+LIMIT = 10.0
 """Seconds: DVC and its stages get 8 between TERM and KILL."""
 
 
