@@ -41,6 +41,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "cell": "nas.spaces.recurrent_cell:RecurrentCell",
         "rnn": "nas.spaces.recurrent_cell:StandardCell",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Cell",
+        "nasnet": "nas.spaces.nasnet:NasNetCells",
         "row": "nas.spaces.table:TableRow",
     },
     "space": {
