@@ -9,8 +9,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from nas.errors import InputError, nearest
-from nas.spaces.architecture import Architecture, Cost
+from nas.spaces.architecture import Architecture, Cost, Line
+from nas.spaces.costs import check_image_task
 from nas.spaces.nasnet_equality import canonical_order
+from nas.spaces.nasnet_network import pair_cost, pair_parts
 
 OPERATIONS = (
     "identity",
@@ -130,6 +132,15 @@ class Block:
         """The text form, as in `sep3x3@0+identity@1`."""
         left, right = (f"{operation}@{state}" for state, operation in self.sides)
         return f"{left}+{right}{_ENDINGS[self.combination]}"
+
+    def words(self) -> str:
+        """What it does, for people, as in `sep3x3 + identity, layer norm`."""
+        left, right = self.left_operation, self.right_operation
+        if self.combination == "concat":
+            return f"{left}, {right} concatenated"
+        return f"{left} + {right}" + self.combination.removeprefix("add").replace("_", ", ", 1).replace(
+            "_", " "
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -276,6 +287,7 @@ class NasNetCells(Architecture):
     kind: ClassVar[str] = "nasnet"
     stacked: ClassVar[bool] = True
     drawing: ClassVar[str | None] = "nas.report.drawings.nasnet"
+    shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((32, 32, 96), 32)
 
     normal: Cell
     reduction: Cell
@@ -351,8 +363,27 @@ class NasNetCells(Architecture):
         return cls.from_body(f"{fields['normal']}/{fields['reduction']}")
 
     def cost(self, input_shape: tuple[int, ...], outputs: int) -> Cost:
-        """Of one normal and one reduction cell."""
-        raise NotImplementedError
+        """Of a normal cell of `outputs` filters and a reduction cell of twice as many.
+
+        Each state that comes in from outside has `input_shape`.
+        """
+        return pair_cost(self, check_image_task(input_shape, outputs), outputs)
+
+    def lines(self, input_shape: tuple[int, ...], outputs: int) -> list[Line]:
+        """For each cell what fits the states from outside, its blocks, and what joins its outputs."""
+        parts = pair_parts(self, check_image_task(input_shape, outputs), outputs)
+        lines = []
+        for name, cell in (("normal", self.normal), ("reduction", self.reduction)):
+            outside = "h_i, h_{i−1}" if self.joined else f"all {cell.inputs} states of the cell before"
+            rows = [(f"{name} in", "fitted to its filters", outside)]
+            for number, block in enumerate(cell.blocks, cell.inputs):
+                rows.append((f"{name} {number}", block.words(), f"{block.left}, {block.right}"))
+            if self.joined:
+                rows.append((f"{name} out", "concatenation", ", ".join(map(str, cell.outputs))))
+            for row in rows:
+                shape, cost = next(parts)
+                lines.append(Line(*row, shape, cost.parameters, cost.multiply_adds))
+        return lines
 
 
 def _read(text: str) -> tuple[Cell, bool]:

@@ -281,7 +281,7 @@ def shuffled(cells: tuple[Cell, Cell], joined: bool, generator: random.Random) -
     return swapped(normal), swapped(reduction)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(drawn_pairs(), st.integers(0, 2**32))
 def test_every_way_to_write_a_pair_gives_the_same_value(drawn: tuple[Cell, Cell, bool], seed: int) -> None:
     normal, reduction, joined = drawn
@@ -292,7 +292,7 @@ def test_every_way_to_write_a_pair_gives_the_same_value(drawn: tuple[Cell, Cell,
     assert parse_architecture(str(value)) == value
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(drawn_pairs(), st.data())
 def test_pairs_are_equal_exactly_if_some_order_makes_them_so(
     drawn: tuple[Cell, Cell, bool], data: Any
