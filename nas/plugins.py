@@ -48,6 +48,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "conv": "nas.spaces.conv:ConvSpace",
         "cell": "nas.spaces.recurrent_cell_space:RecurrentCellSpace",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
+        "nasnet": "nas.spaces.nasnet_space:NasNetSpace",
         "table": "nas.spaces.table:TableSpace",
     },
     "controller": {
