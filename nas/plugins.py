@@ -74,7 +74,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "image": "nas.training.image_recipe:ImageRecipe",
         "language": "nas.training.language_recipe:LanguageRecipe",
     },
-    "stack": {},
+    "stack": {
+        "cifar": "nas.spaces.nasnet_stack:CifarStack",
+        "imagenet": "nas.spaces.nasnet_stack:ImageNetStack",
+    },
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",

@@ -143,7 +143,30 @@ DEFAULTS: dict[str, dict[str, dict[str, Any]]] = {
             "train_tokens": None,
         },
     },
-    "stack": {},
+    "stack": {
+        "cifar": {
+            "cells": 6,
+            "filters": 32,
+            "stem_multiplier": 3,
+            "skip_reduction": False,
+            "auxiliary": 0,
+            "drop_path_keep": 1,
+            "drop_path": "scheduled",
+            "dropout": 0,
+            "zero_padding": False,
+        },
+        "imagenet": {
+            "cells": 4,
+            "filters": 44,
+            "stem_multiplier": 1,
+            "skip_reduction": False,
+            "auxiliary": 0,
+            "drop_path_keep": 1,
+            "drop_path": "scheduled",
+            "dropout": 0,
+            "zero_padding": True,
+        },
+    },
     "evaluator": {
         "train": {"trainer": "nas.training.child:train"},
         "table": {

@@ -63,6 +63,8 @@ NO_CLASS = 3
         ("source", "table"),
         ("recipe", "image"),
         ("recipe", "language"),
+        ("stack", "cifar"),
+        ("stack", "imagenet"),
         ("reward", "accuracy"),
         ("loop", "rounds"),
         ("reward", "perplexity"),

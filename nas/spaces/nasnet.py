@@ -10,7 +10,9 @@ from typing import Any, ClassVar, Self
 
 from nas.errors import InputError, nearest
 from nas.spaces.architecture import Architecture, Cost
+from nas.spaces.costs import check_image_task
 from nas.spaces.nasnet_equality import canonical_order
+from nas.spaces.nasnet_network import pair_cost
 
 OPERATIONS = (
     "identity",
@@ -351,8 +353,11 @@ class NasNetCells(Architecture):
         return cls.from_body(f"{fields['normal']}/{fields['reduction']}")
 
     def cost(self, input_shape: tuple[int, ...], outputs: int) -> Cost:
-        """Of one normal and one reduction cell."""
-        raise NotImplementedError
+        """Of a normal cell of `outputs` filters and a reduction cell of twice as many.
+
+        Each state that comes in from outside has `input_shape`.
+        """
+        return pair_cost(self, check_image_task(input_shape, outputs), outputs)
 
 
 def _read(text: str) -> tuple[Cell, bool]:
