@@ -23,7 +23,7 @@ MARGIN = 14
 TITLES = 44
 """Height of a cell's title and of the line below it."""
 
-OPERATION, COMBINE = 84, 22
+OPERATION, COMBINE = 88, 22
 """Width of an operation; height of what joins two of them, and of an operation too."""
 
 WIDTH = 2 * OPERATION
