@@ -109,6 +109,36 @@ def test_cells_that_do_not_go_together_are_refused() -> None:
         Block(0, 1, "sep3x3", "sep3x3", "sum")
 
 
+# What is shown
+
+
+@pytest.mark.parametrize("name", NAMED_CELLS)
+def test_the_lines_of_a_pair_are_its_parts_and_cost_together_what_it_costs(name: str) -> None:
+    cells = parse_architecture(f"nasnet:{name}")
+    lines = cells.lines((16, 16, 24), 8)
+    assert [line.layer for line in lines] == [
+        f"{cell} {part}" for cell in ("normal", "reduction") for part in ("in", 2, 3, 4, 5, 6, "out")
+    ]
+    assert [line.output_shape[:2] for line in lines[1:7]] == [(16, 16)] * 6
+    assert [line.output_shape[:2] for line in lines[8:]] == [(8, 8)] * 6
+    cost = cells.cost((16, 16, 24), 8)
+    assert sum(line.parameters for line in lines) == cost.parameters
+    assert sum(line.multiply_adds for line in lines) == cost.multiply_adds
+
+
+def test_blocks_are_shown_in_words() -> None:
+    cells = pair(
+        "sep3x3@0+identity@0%concat,max3x3@2+max3x3@2%layer=each",
+        "conv1x1@1+conv1x1@1,sep3x3@2+sep3x3@1=each",
+    )
+    what = [(line.layer, line.what, line.inputs) for line in cells.lines((8, 8, 4), 4)]
+    assert what[:3] == [
+        ("normal in", "fitted to its filters", "all 2 states of the cell before"),
+        ("normal 2", "sep3x3, identity concatenated", "0, 0"),
+        ("normal 3", "max3x3 + max3x3, layer norm", "2, 2"),
+    ]
+
+
 # Equality
 
 SEP, CONV = "sep3x3@0+sep3x3@0", "conv3x3@0+conv3x3@1"
