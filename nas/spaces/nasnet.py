@@ -93,7 +93,7 @@ class Block:
         combination: of `COMBINATIONS`.
 
     Raises:
-        InputError: an operation or the combination is unknown.
+        InputError: an operation or the combination is unknown, or a state has no whole number.
     """
 
     left: int
@@ -106,6 +106,8 @@ class Block:
         for operation in (self.left_operation, self.right_operation):
             if operation not in OPERATIONS:
                 raise InputError(f"no operation is named '{operation}': {nearest(operation, OPERATIONS)}")
+        if any(type(state) is not int or state < 0 for state in (self.left, self.right)):
+            raise InputError(f"states have whole numbers from 0. Received: {self.left!r}, {self.right!r}")
         if self.combination not in COMBINATIONS:
             hint = nearest(self.combination, COMBINATIONS)
             raise InputError(f"no combination is named '{self.combination}': {hint}")
@@ -336,7 +338,8 @@ class NasNetCells(Architecture):
         if len(parts) != 2:
             raise InputError(
                 "a pair of cells is written NORMAL/REDUCTION, each as in "
-                f"sep3x3@0+identity@1,avg3x3@2+conv1x1@0=2.3. Received: {body!r}"
+                "sep3x3@0+identity@1,avg3x3@2+conv1x1@0=2.3, or has a name: "
+                f"{', '.join(NAMED_CELLS)}. Received: {body!r}"
             )
         cells: list[tuple[Cell, bool]] = []
         for name, text in zip(("normal", "reduction"), parts, strict=True):

@@ -53,6 +53,7 @@ def test_a_pair_whose_states_go_on_one_by_one_says_so() -> None:
     [
         ("", "a pair of cells is written NORMAL/REDUCTION"),
         (PLAIN, "a pair of cells is written NORMAL/REDUCTION"),
+        ("NASNet-A", "or has a name: nasnet-a, amoebanet-a, pnasnet-5. Received: 'NASNet-A'"),
         (f"{PLAIN}/{PLAIN}/{PLAIN}", "a pair of cells is written NORMAL/REDUCTION"),
         ("nasnet-b", "no pair of cells is named 'nasnet-b': did you mean 'nasnet-a'?"),
         (f"{PLAIN}/sep3x3@0+sep3x3@1", "the reduction cell: a cell ends with its outputs"),
@@ -105,6 +106,9 @@ def test_cells_that_do_not_go_together_are_refused() -> None:
         NasNetCells(Cell((block,), (2,)), Cell((block,), (3,), inputs=3))
     with pytest.raises(InputError, match="all that they made are outputs"):
         NasNetCells(Cell((block,) * 2, (2, 3)), Cell((block,) * 2, (3,)), joined=False)
+    for state in (-1, 1.0, True, "1"):
+        with pytest.raises(InputError, match="states have whole numbers from 0"):
+            Block(0, state, "sep3x3", "sep3x3")
     with pytest.raises(InputError, match="no combination is named 'sum'"):
         Block(0, 1, "sep3x3", "sep3x3", "sum")
 
@@ -154,6 +158,7 @@ SEP, CONV = "sep3x3@0+sep3x3@0", "conv3x3@0+conv3x3@1"
         (f"{SEP},{CONV}=2.3", f"{SEP},{CONV}=3.2.3"),
         (f"{SEP},{CONV},max3x3@2+max3x3@3=4", f"{CONV},{SEP},max3x3@3+max3x3@2=4"),
         (f"{SEP},{SEP},max3x3@2+max3x3@2=3.4", f"{SEP},{SEP},max3x3@3+max3x3@3=2.4"),
+        (f"{SEP},{SEP},max3x3@2+max3x3@3=2.4", f"{SEP},{SEP},max3x3@2+max3x3@3=3.4"),
         (f"{SEP},{CONV}=2", f"{SEP}=2"),
         (f"{CONV},{SEP},max3x3@2+max3x3@0,conv1x1@3+conv1x1@4=3", f"{SEP}=2"),
         (f"{CONV},{SEP},max3x3@2+max3x3@3=1.4", f"{SEP},{CONV},max3x3@2+max3x3@3=1.4"),
@@ -346,6 +351,47 @@ def test_equality_counts_the_cells_of_three_equal_operations_as_all_orders_do() 
             values.add(NasNetCells(cell, plain))
             least.add(smallest(cell, plain))
         assert len(values) == len(least) > 50
+
+
+def test_equality_counts_the_pairs_whose_concatenated_states_go_on_one_by_one_as_all_orders_do() -> None:
+    values, least = set(), set()
+    cells = [
+        Cell(
+            (
+                Block(first, second, "sep3x3", "sep3x3", "concat"),
+                Block(third, fourth, "sep3x3", "sep3x3", "concat"),
+            ),
+            (2, 3),
+        )
+        for first, second in product(range(2), repeat=2)
+        for third, fourth in product(range(3), repeat=2)
+    ]
+    for normal, reduction in product(cells, repeat=2):
+        values.add(NasNetCells(normal, reduction, joined=False))
+        least.add(smallest(normal, reduction, joined=False))
+    assert len(values) == len(least) > 100
+
+
+def rings(*lengths: int, seed: int = 0) -> NasNetCells:
+    """Equal blocks, each of which two others use, so that all of them lie on rings of these lengths."""
+    total, begun = sum(lengths), 0
+    above = []
+    for length in lengths:
+        above += [(begun + place, begun + (place + 1) % length) for place in range(length)]
+        begun += length
+    names = random.Random(seed).sample(range(total), total)
+    below = [Block(0, 1, "sep3x3", "sep3x3")] * total
+    users = [Block(2 + names[one], 2 + names[other], "sep3x3", "sep3x3") for one, other in above]
+    random.Random(seed).shuffle(users)
+    cell = Cell((*below, *users), tuple(range(2 + total, 2 + 2 * total)))
+    return NasNetCells(cell, Cell(tuple(below[:1]), (2,)))
+
+
+def test_cells_that_look_alike_from_every_block_are_told_apart() -> None:
+    """No block of one ring of 6 sees what a block of two rings of 3 doesn't see."""
+    assert len({rings(6, seed=seed) for seed in range(4)}) == 1
+    assert rings(6) != rings(3, 3)
+    assert len({rings(3, 4, 5, seed=seed) for seed in range(4)}) == 1, "whichever ring comes first"
 
 
 @pytest.mark.parametrize("blocks", [10, MOST_BLOCKS])
