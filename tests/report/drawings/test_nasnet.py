@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 
-from nas.report.drawings import draw
+from nas.report.drawings import draw, svg
 from nas.report.drawings.nasnet import COMBINATIONS, NAMES, WIDTH
 from nas.report.drawings.parts import Box, Drawing, Group, Label
 from nas.spaces import StackPart, parse_architecture
@@ -209,6 +210,16 @@ def test_the_network_stands_beside_the_cells_with_the_numbers_of_its_stack() -> 
     assert "auxiliary head" not in told
     assert told.count("reduction") == 1
     assert not any("F filters" in text or "N ×" in text for text in told)
+
+
+def test_a_stack_of_the_users_own_may_tell_any_parts() -> None:
+    parts = (StackPart("auxiliary"), StackPart("<b>&" * 9, 10**4, 1024), StackPart("squeeze", "M", "F/4"))
+    drawing = draw(ALL["NASNet-A"], None, None, parts)
+    told = texts(drawing)
+    assert is_inside(drawing)
+    assert {"1024 filters", "M × squeeze", "F/4 filters", "auxiliary head"} <= set(told)
+    assert [text for text in told if text.startswith("10000 × ") and text.endswith("…")]
+    assert ElementTree.fromstring(svg(drawing)) is not None
 
 
 def test_the_networks_of_the_paper_tell_their_parts() -> None:
