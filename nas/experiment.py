@@ -23,10 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from nas import definitions, plugins
+from nas import definitions, plugins, winner
 from nas.errors import InputError, cut, nearest
 from nas.evaluation import RewardRule, evaluator_class, reward_rule
 from nas.spaces import Space, first_architecture, parse_architecture
+from nas.workspace import Workspace
 
 logger = logging.getLogger("nas")
 
@@ -325,14 +326,25 @@ def fingerprint(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
+def load(
+    path: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    workspace: Workspace | None = None,
+    winners: bool = True,
+) -> Experiment:
     """Reads an experiment and checks every part of it that can be checked without training.
+
+    Where its file has `winner:EXPERIMENT` for an architecture, the winner's text takes its place.
 
     Args:
         path: the YAML file; its stem is the experiment's name unless the file says otherwise.
         settings: values that replace the file's, by dotted key, e.g. `{"recipe.epochs": 5}`.
+        workspace: where the winners of other experiments lie; None: in the present one.
+        winners: false leaves `winner:EXPERIMENT` as it is, for who needs the data or the limits alone.
 
     Raises:
+        NoWinnerError: the winner of another experiment, which it names, was not chosen yet.
         InputError: the file is missing or not YAML, or a key or value is wrong; the message names
             the key and, for an unknown one, the nearest that is valid.
     """
@@ -343,8 +355,10 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
         experiment.built_space  # noqa: B018 - checks the options
         _check_recipe(experiment)
-        if experiment.final.baseline:
-            parse_architecture(experiment.final.baseline)
+        if winners:
+            experiment = with_winners(experiment, tree, workspace or Workspace.here())
+            if experiment.final.baseline:
+                parse_architecture(experiment.final.baseline)
         experiment.built_reward  # noqa: B018 - checks the options
         _check_finals_evaluator(experiment.final.evaluator)
         plugins.find("controller", experiment.controller.name)
@@ -353,8 +367,63 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         return experiment
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from error
+    except winner.NoWinnerError as error:
+        raise winner.NoWinnerError(f"{path}: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def with_winners(experiment: Experiment, tree: Mapping[str, Any], workspace: Workspace) -> Experiment:
+    """The experiment with the winners that it names in place of `winner:EXPERIMENT`.
+
+    Args:
+        experiment: as its file has it.
+        tree: what the file holds.
+        workspace: where the winners lie.
+
+    Raises:
+        NoWinnerError: one was not chosen yet.
+        InputError: it needs its own, or one can't be used.
+    """
+
+    def read(name: str) -> dict[str, Any]:
+        try:
+            return read_yaml(workspace.experiments / f"{name}.yaml", "no experiment")
+        except InputError:
+            return {}  # its winner may be here nevertheless
+
+    def resolved(text: str) -> str:
+        name = winner.experiment_of(text)
+        return text if name is None else winner_text(name, workspace)
+
+    winner.check_order(experiment.name, tree, read)
+    if not winner.named_in(tree):
+        return experiment
+    final = experiment.final.model_copy(update={"baseline": resolved(experiment.final.baseline)})
+    options = experiment.controller.model_dump()
+    if isinstance(options.get("entries"), list):
+        options["entries"] = [
+            {**entry, "architecture": resolved(entry["architecture"])}
+            if isinstance(entry, Mapping) and isinstance(entry.get("architecture"), str)
+            else entry
+            for entry in options["entries"]
+        ]
+    return experiment.model_copy(update={"final": final, "controller": Part(**options)})
+
+
+def winner_text(name: str, workspace: Workspace) -> str:
+    """The text form of the winner of the experiment `name`.
+
+    Raises:
+        NoWinnerError: none was chosen yet.
+        InputError: it can't be used.
+    """
+
+    def load_kind(name: str) -> Space:
+        """A user's own kind is loaded with the space that the experiment's file names."""
+        return load(workspace.experiments / f"{name}.yaml", winners=False).built_space
+
+    return winner.winner_of(name, workspace, load_kind)
 
 
 def _check_loop(rules: SearchRules) -> None:

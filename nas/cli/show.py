@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from nas import winner
 from nas.cli.common import (
     PROXY,
     AsJson,
@@ -26,7 +27,7 @@ from nas.cli.common import (
 from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
-from nas.experiment import Experiment
+from nas.experiment import Experiment, winner_text
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
 from nas.spaces import (
@@ -52,6 +53,7 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "nas show 7 digits-conv",
             "nas show conv:3x3x24@0,5x5x36@1",
+            "nas show winner:digits-conv",
             "nas show cell:zoph-le-2017 --draw cell.svg",
             "nas show digits-conv --space --draw space.png",
         ),
@@ -63,7 +65,7 @@ def show(
         str,
         typer.Argument(
             metavar="ARCHITECTURE|CHILD",
-            help="The text form, the number of a child, or with --space an experiment.",
+            help="The text form, winner:EXPERIMENT, the number of a child, or with --space an experiment.",
         ),
     ],
     experiment: MaybeName = "",
@@ -81,7 +83,7 @@ def show(
 
     Sizes are for the data of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
     classes, a recurrent cell 200 units; a child needs none if the workspace holds searches of a single
-    experiment.
+    experiment, and the winner of one is shown as that experiment's finals trained it.
 
     JSON: {"text", "architecture", "input_shape", "outputs", "parameters", "multiply_adds", "model": null or
     {"parameters", "multiply_adds"} of the whole network around a cell, "layers":
@@ -101,6 +103,11 @@ def show(
         row = _child(int(what), loaded, workspace, seed)
         architecture, overrides = row.proposal.architecture, row.proposal.overrides
         child = _child_json(row, loaded, seed)
+    elif (winning := winner.experiment_of(what)) is not None:
+        architecture = parse_architecture(winner_text(winning, workspace))
+        loaded = loaded or _experiment_here(winning, workspace)
+        if loaded is not None and loaded.recipe is not None:
+            overrides = {**loaded.final.recipe, **loaded.built_recipe().required_by(architecture)}
     else:
         architecture = parse_architecture(what)
     if isinstance(architecture, UnknownArchitecture) and child is not None:
@@ -138,6 +145,15 @@ def _only_experiment(workspace: Workspace) -> Experiment:
         there = ", ".join(sorted({name for file in files for name in file.names})) or "none was begun here"
         raise InputError(f"name the experiment of the child, as in `nas show 7 digits-conv` ({there})")
     return readable_experiment(of_all[0], workspace)
+
+
+def _experiment_here(name: str, workspace: Workspace) -> Experiment | None:
+    """The experiment `name`; None: it or its data are not here."""
+    try:
+        found = readable_experiment(name, workspace)
+    except InputError:
+        return None
+    return found if workspace.prepared(found.data.name).is_dir() else None
 
 
 def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:

@@ -134,7 +134,7 @@ def gather(
         return read_record(one, workspace)
 
     def by_file(name: str) -> Experiment:
-        return load(workspace.experiments / f"{name}.yaml")
+        return load(workspace.experiments / f"{name}.yaml", workspace=workspace)
 
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
