@@ -37,6 +37,8 @@ SEMANTICS = 1
 FINAL_SUFFIX = ".final"
 """Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
 
+_RING = re.compile(r"(?P<experiment>.+)\.ring(?P<number>[1-9]\d*)")
+
 LONGEST_YAML = 1_000_000
 """Characters of a YAML text that are read, also after its aliases are written out."""
 
@@ -143,9 +145,20 @@ class Workers(_Strict):
     """How often a child is begun again after the search itself was interrupted."""
 
 
+class Ring(_Strict):
+    """One round of retraining between the search and the finals (see `nas.final.rings`)."""
+
+    top: PositiveInt
+    """How many it retrains: the best of the stage before."""
+    recipe: dict[str, Any] = {}
+    """Recipe fields that differ from the search's."""
+
+
 class Final(_Strict):
     """How the best architectures are retrained and the winner is chosen."""
 
+    rings: tuple[Ring, ...] = ()
+    """Retraining in widening rings before the finals, each of fewer networks than the one before."""
     top: PositiveInt = 3
     recipe: dict[str, Any] = {}
     """Recipe fields that differ from the search's, e.g. more epochs."""
@@ -156,6 +169,16 @@ class Final(_Strict):
     evaluator: Part | None = None
     """What retrains them, whatever scored the search; None: see `Experiment.finals_evaluator`."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _narrowing(self) -> Self:
+        tops = [*(ring.top for ring in self.rings), self.top]
+        if tops != sorted(tops, reverse=True):
+            raise ValueError(
+                "each ring, and final.top after the last, retrains at most as many as the stage before it; "
+                f"here these are {', '.join(map(str, tops))}"
+            )
+        return self
 
 
 class Experiment(_Strict):
@@ -316,6 +339,35 @@ class Experiment(_Strict):
         return plain
 
 
+def ring_name(experiment: str, number: int) -> str:
+    """What the search over a list is called that is ring `number`, from 1, of an experiment."""
+    return f"{experiment}.ring{number}"
+
+
+def ring_of(name: str) -> tuple[str, int] | None:
+    """The experiment and the number of a ring; None: the name is none of a ring.
+
+    Example:
+        >>> ring_of("digits-conv.ring2"), ring_of("digits-conv")
+        (('digits-conv', 2), None)
+    """
+    found = _RING.fullmatch(name)
+    return (found["experiment"], int(found["number"])) if found else None
+
+
+def stage_of(name: str) -> str:
+    """Which stage of an experiment the search with this name is.
+
+    Example:
+        >>> [stage_of(name) for name in ("digits-conv", "digits-conv.ring2", "digits-conv.final")]
+        ['search', 'ring 2', 'finals']
+    """
+    if name.endswith(FINAL_SUFFIX):
+        return "finals"
+    ring = ring_of(name)
+    return f"ring {ring[1]}" if ring else "search"
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -467,6 +519,8 @@ def _check_recipe(experiment: Experiment) -> None:
             f"'{experiment.recipe.name}' doesn't measure ({', '.join(known)}): name another reward, as "
             "reward: {name: perplexity} for a language model"
         )
+    for ring in experiment.final.rings:
+        experiment.built_recipe(ring.recipe)
     experiment.built_recipe(experiment.final.recipe)
     for field, values in experiment.final.grid.items():
         for value in values:
@@ -476,7 +530,12 @@ def _check_recipe(experiment: Experiment) -> None:
 def _check_old_names(experiment: Experiment, recipe: Mapping[str, Any]) -> None:
     """Says which fields of the recipe are written under an old name, and refuses both names at once."""
     final = experiment.final
-    places = {"recipe": recipe, "final.recipe": final.recipe, "final.grid": final.grid}
+    places = {
+        "recipe": recipe,
+        **{f"final.rings.{place}.recipe": ring.recipe for place, ring in enumerate(final.rings)},
+        "final.recipe": final.recipe,
+        "final.grid": final.grid,
+    }
     for new, old in plugins.renamed("recipe", recipe).items():
         for place, options in places.items():
             if old in options and new in options:
@@ -593,7 +652,7 @@ def _sentence(error: ValidationError) -> str:
     where, first = problems[0]
     if first["type"] == "extra_forbidden":
         model: Any = Experiment
-        for part in first["loc"][:-1]:
+        for part in filter(lambda part: isinstance(part, str), first["loc"][:-1]):
             annotation = model.model_fields[part].annotation
             model = next(
                 (a for a in (annotation, *get_args(annotation)) if hasattr(a, "model_fields")), model

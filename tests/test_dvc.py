@@ -150,6 +150,7 @@ DECIDES = {
         "nas/search/rewards.py",
         "nas/winner.py",
         "nas/final/finalists.py",
+        "nas/final/rings.py",
         "nas/final/finalize.py",
         "nas/training/image_export.py",
     ],
@@ -236,7 +237,7 @@ if stage == "search":
         (folder / file).write_text("{}")
 else:
     folder = pathlib.Path("data/models") / name
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "final.json").write_text(pathlib.Path(f"experiments/{name}.yaml").read_text())
 """
 

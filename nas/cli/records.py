@@ -306,5 +306,5 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for key, inner in value.items():
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{prefix}{key}.")
-        else:
+        elif inner != []:  # as an empty mapping: nothing was set
             yield f"{prefix}{key}", inner

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nas.final.rings import in_words
 from nas.report import charts
 from nas.report.drawings import draw
 from nas.report.drawings.svg import inline
@@ -160,6 +161,7 @@ def finals(results: ExperimentResults) -> list[str]:
     if final is None:
         return []
     metric = results.rule.metric
+    rings = range(1, max((len(one.get("rings", ())) for one in final["finalists"]), default=0) + 1)
     rows = [
         (
             one["number"],
@@ -168,6 +170,7 @@ def finals(results: ExperimentResults) -> list[str]:
             one["status"],
             measured(one["score"], metric),
             measured(one["search"]["proxy_score"], metric) if one["search"] else None,
+            *(_in_ring(one, number, metric) for number in rings),
             one["epochs"],
             one["architecture"],
         )
@@ -180,6 +183,7 @@ def finals(results: ExperimentResults) -> list[str]:
         "status",
         "validation",
         "proxy in the search",
+        *(f"ring {number} (place)" for number in rings),
         "epochs",
         "architecture",
     )
@@ -205,7 +209,22 @@ def finals(results: ExperimentResults) -> list[str]:
                 f"n = {correlation['n']} architectures: {value}.",
             )
         )
+    if stages := final.get("rank_correlations"):
+        text = "; ".join(in_words(stages))
+        parts.append(element("p", f"Rank correlation (Kendall's tau) from stage to stage: {text}."))
     return parts
+
+
+def _in_ring(one: Mapping[str, Any], number: int, metric: str) -> str | None:
+    """What a finalist reached in ring `number`, and its place there; the baseline was in none."""
+    return next(
+        (
+            f"{measured(ring['score'], metric)} ({ring['place']})"
+            for ring in one.get("rings", ())
+            if ring["ring"] == number
+        ),
+        None,
+    )
 
 
 def details(results: ExperimentResults) -> dict[str, list[str]]:
