@@ -48,6 +48,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "conv": "nas.spaces.conv:ConvSpace",
         "cell": "nas.spaces.recurrent_cell_space:RecurrentCellSpace",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
+        "nasnet": "nas.spaces.nasnet_space:NasNetSpace",
         "table": "nas.spaces.table:TableSpace",
     },
     "controller": {
@@ -73,7 +74,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "image": "nas.training.image_recipe:ImageRecipe",
         "language": "nas.training.language_recipe:LanguageRecipe",
     },
-    "stack": {},
+    "stack": {
+        "cifar": "nas.spaces.nasnet_stack:CifarStack",
+        "imagenet": "nas.spaces.nasnet_stack:ImageNetStack",
+    },
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",

@@ -41,6 +41,7 @@ from nas.spaces import (
     UnknownArchitecture,
     parse_architecture,
 )
+from nas.training.recipe import Recipe
 from nas.workspace import Workspace
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -115,7 +116,8 @@ def show(
         return
     shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
-        _write_drawing(architecture, shape, outputs, draw, theme)
+        recipe = loaded.built_recipe(overrides) if loaded and loaded.recipe is not None else None
+        _write_drawing(architecture, recipe, (shape, outputs), draw, theme)
     lines = architecture.lines(shape, outputs)
     if as_json:
         cost = architecture.cost(shape, outputs)
@@ -320,17 +322,21 @@ def spark(values: Sequence[float]) -> str:
 
 
 def _write_drawing(
-    architecture: Architecture, shape: tuple[int, ...], outputs: int, path: Path, theme: str
+    architecture: Architecture,
+    recipe: Recipe | None,
+    sizes: tuple[tuple[int, ...], int],
+    path: Path,
+    theme: str,
 ) -> None:
-    """Draws an architecture for examples of `shape`; the file's ending says how.
+    """Draws an architecture as `recipe` trains it, with `sizes`; the file's ending says how.
 
     Raises:
         InputError: the ending or the theme is unknown, or the file can't be written.
     """
-    from nas.report.drawings import draw, save
+    from nas.report.drawings import draw_trained, save
     from nas.report.drawings.styles import known_theme
 
-    save(draw(architecture, shape, outputs), path, known_theme(theme) if theme else None)
+    save(draw_trained(architecture, recipe, sizes), path, known_theme(theme) if theme else None)
 
 
 def _show_space(experiment: Experiment, path: Path | None, theme: str, as_json: bool) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from nas.report.curves import cost
-from nas.report.drawings import draw
 from nas.report.drawings.parts import Part
 from nas.report.drawings.svg import fragment
 from nas.report.results import ExperimentResults
@@ -123,14 +122,12 @@ class _Drawings:
     """The drawings of architectures in the order in which they first come: [width, height, pieces …]."""
 
     def __init__(self, results: ExperimentResults) -> None:
-        shape, outputs = results.sizes or (None, None)
-        self._shape: tuple[int, ...] | None = shape
-        self._outputs: int | None = outputs
+        self._results = results
         self._places: dict[Part, int] = {}
         self.drawn: list[list[int]] = []
 
     def add(self, architecture: Architecture) -> None:
-        drawing = draw(architecture, self._shape, self._outputs)
+        drawing = self._results.drawn(architecture)
         places = self._places
         numbers = [places.setdefault(part, len(places)) for part in drawing.parts]
         self.drawn.append([drawing.width, drawing.height, *numbers])

@@ -8,7 +8,6 @@ from typing import Any
 
 from nas.final.rings import in_words
 from nas.report import charts
-from nas.report.drawings import draw
 from nas.report.drawings.svg import inline
 from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
@@ -121,12 +120,11 @@ def _better(test: Mapping[str, Any]) -> bool:
 
 def gallery(results: ExperimentResults, place: int) -> list[str]:
     """The drawings of the best architectures of the search."""
-    shape, outputs = results.sizes or (None, None)
     metric = results.rule.metric
     figures = []
     flat = False
     for rank, (search, child) in enumerate(results.best[:DRAWN], 1):
-        drawing = draw(child.proposal.architecture, shape, outputs)
+        drawing = results.drawn(child.proposal.architecture)
         flat = flat or drawing.width > drawing.height
         score = measured(results.score(child), metric)
         link = f"#child-{place}-{search}-{child.number}"

@@ -12,11 +12,13 @@ from nas.errors import InputError
 from nas.evaluation import RewardRule
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
+from nas.report.drawings import Drawing, draw_trained
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Batch, Child
-from nas.spaces import UnknownArchitecture
+from nas.spaces import Architecture, UnknownArchitecture
+from nas.training.recipe import Recipe
 from nas.workspace import Workspace
 
 FindRecord = Callable[[Experiment], Record]
@@ -91,6 +93,15 @@ class ExperimentResults:
     def rule(self) -> RewardRule:
         """The reward rule, which also tells the score."""
         return rule_of(self.experiment)
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How the children are trained; None: they are looked up in a table."""
+        return self.experiment.built_recipe() if self.experiment.recipe is not None else None
+
+    def drawn(self, architecture: Architecture) -> Drawing:
+        """The drawing of one of its architectures."""
+        return draw_trained(architecture, self.recipe, self.sizes)
 
     def children(self) -> Iterator[tuple[int, Child]]:
         """All children of all searches, each with the place of its search."""

@@ -10,7 +10,7 @@ from nas.spaces.architecture import (
     recorded_architecture,
 )
 from nas.spaces.space import DepthSchedule, Space, first_architecture
-from nas.spaces.stack import Stack
+from nas.spaces.stack import Stack, StackPart
 from nas.spaces.steps import Choice, Links, Pick, Point, Step, StepList, Tokens, When
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Point",
     "Space",
     "Stack",
+    "StackPart",
     "Step",
     "StepList",
     "Tokens",

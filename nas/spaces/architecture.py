@@ -69,7 +69,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def body(self) -> str:
-        """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
+        """The text form after `kind:`; only letters, digits and `.,@+-_/=%` (safe in a shell)."""
 
     @classmethod
     @abstractmethod

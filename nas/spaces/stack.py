@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from nas.spaces.architecture import Architecture, Cost
+
+
+@dataclass(frozen=True)
+class StackPart:
+    """One part of a network, as its picture shows it; numbers that aren't known are letters.
+
+    Attributes:
+        what: `stem`, `normal`, `reduction`, `auxiliary` (a head at the part before it, which only training
+            has), `classifier`, or any other name.
+        count: how many of it stand in a row.
+        filters: of each; empty: it isn't told.
+    """
+
+    what: str
+    count: int | str = 1
+    filters: int | str = ""
 
 
 class Stack(ABC):
@@ -51,6 +68,10 @@ class Stack(ABC):
         Raises:
             InputError: the stack can't be made of this kind of cell, or for such images.
         """
+
+    def outline(self) -> Sequence[StackPart]:
+        """The parts of the network from the image to the classes, for pictures; empty: they aren't told."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Its name and all fields, as JSON; what `nas.plugins.make("stack", …)` builds it from."""

@@ -61,6 +61,10 @@ class Recipe(ABC):
     def cost(self, architecture: Architecture, data: Prepared) -> Cost:
         """The size of the whole network that is trained for `architecture` on `data`."""
 
+    def stack_of(self, architecture: Architecture) -> Stack | None:
+        """The stack that makes a network out of `architecture`; None: it is a whole network."""
+        return None
+
     def warning(self, data: Prepared) -> str:
         """What the user may not expect when this trains on `data`, in a sentence; empty: nothing."""
         return ""
