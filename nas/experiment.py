@@ -242,6 +242,16 @@ class Experiment(_Strict):
         """
         return plugins.make("recipe", {**self.recipe_options(), **(overrides or {})})
 
+    def recorded_recipe(self, overrides: Mapping[str, Any]) -> Any:
+        """The recipe with overrides that stand in a record: a stack that only they name is not imported.
+
+        Raises:
+            InputError: a field is not allowed, or the stack is not known here.
+        """
+        if isinstance(stack := overrides.get("stack"), Mapping):
+            plugins.find("stack", str(stack.get("name", "")), trusted=False)
+        return self.built_recipe(overrides)
+
     @property
     def built_reward(self) -> RewardRule:
         """The reward, checked."""

@@ -39,6 +39,7 @@ from nas.spaces import (
     Point,
     StepList,
     UnknownArchitecture,
+    overrides_in_words,
     parse_architecture,
 )
 from nas.training.recipe import Recipe
@@ -116,7 +117,7 @@ def show(
         return
     shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
-        recipe = loaded.built_recipe(overrides) if loaded and loaded.recipe is not None else None
+        recipe = loaded.recorded_recipe(overrides) if loaded and loaded.recipe is not None else None
         _write_drawing(architecture, recipe, (shape, outputs), draw, theme)
     lines = architecture.lines(shape, outputs)
     if as_json:
@@ -183,7 +184,7 @@ def _sizes(
         raise InputError(
             f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
         )
-    data, recipe = datasets.load(folder), experiment.built_recipe(overrides)
+    data, recipe = datasets.load(folder), experiment.recorded_recipe(overrides)
     shape, outputs = recipe.shapes(architecture, data)
     model = recipe.cost(architecture, data)
     return shape, outputs, model if model != architecture.cost(shape, outputs) else None
@@ -239,7 +240,7 @@ def _show_child(child: dict[str, Any]) -> None:
     facts.add_row("  tokens", " ".join(map(str, child["tokens"])) or "–")
     facts.add_row("  log-probability", f"{child['log_probability']:.4f}, policy {child['policy_version']}")
     if child["overrides"]:
-        facts.add_row("  recipe overrides", escape(str(child["overrides"])))
+        facts.add_row("  recipe overrides", escape(overrides_in_words(child["overrides"])))
     console.print(facts)
 
 

@@ -125,11 +125,12 @@ def to_finals(
         before: name of the stage.
         reward_before: what a finalist was rewarded in that stage.
     """
-    best: dict[str, tuple[float, float]] = {}
+    best: dict[tuple[str, Any], tuple[float, float]] = {}
     for one in finalists:
         if one["role"] == "candidate" and one["score"] is not None:
-            earlier, highest = best.get(one["architecture"], (reward_before(one), -math.inf))
-            best[one["architecture"]] = (earlier, max(highest, one["reward"]))
+            network = one["architecture"], one["search"].get("child")  # a cell may stand in several stacks
+            earlier, highest = best.get(network, (reward_before(one), -math.inf))
+            best[network] = (earlier, max(highest, one["reward"]))
     return kendall(list(best.values()), before, "finals")
 
 

@@ -13,6 +13,7 @@ from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
 from nas.report.results import ExperimentResults
 from nas.report.sections import device_seconds
+from nas.spaces import overrides_in_words, stack_in_words
 from nas.spaces.conv import ConvNet
 from nas.spaces.resnet import ResNet
 
@@ -124,7 +125,7 @@ def gallery(results: ExperimentResults, place: int) -> list[str]:
     figures = []
     flat = False
     for rank, (search, child) in enumerate(results.best[:DRAWN], 1):
-        drawing = results.drawn(child.proposal.architecture)
+        drawing = results.drawn(child.proposal)
         flat = flat or drawing.width > drawing.height
         score = measured(results.score(child), metric)
         link = f"#child-{place}-{search}-{child.number}"
@@ -164,13 +165,13 @@ def finals(results: ExperimentResults) -> list[str]:
         (
             one["number"],
             "winner" if one["number"] == final["winner"]["number"] else one["role"],
-            ", ".join(f"{name}={value}" for name, value in one["grid_point"].items()),
+            overrides_in_words(one["grid_point"]),
             one["status"],
             measured(one["score"], metric),
             measured(one["search"]["proxy_score"], metric) if one["search"] else None,
             *(_in_ring(one, number, metric) for number in rings),
             one["epochs"],
-            one["architecture"],
+            _network(one),
         )
         for one in final["finalists"]
     ]
@@ -211,6 +212,20 @@ def finals(results: ExperimentResults) -> list[str]:
         text = "; ".join(in_words(stages))
         parts.append(element("p", f"Rank correlation (Kendall's tau) from stage to stage: {text}."))
     return parts
+
+
+def _network(one: Mapping[str, Any]) -> str:
+    """A final's architecture, and the stack that it was trained in."""
+    stack = one.get("recipe", {}).get("stack")
+    return (
+        f"{one['architecture']} · {stack_in_words(_size_alone(stack))}" if stack else str(one["architecture"])
+    )
+
+
+def _size_alone(stack: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of all options of a stack those that tell its size; the recipe of a final writes out every one."""
+    known = {key: stack[key] for key in ("name", "cells", "filters") if key in stack}
+    return known if len(known) > 1 else stack
 
 
 def _in_ring(one: Mapping[str, Any], number: int, metric: str) -> str | None:
