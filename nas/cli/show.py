@@ -57,6 +57,7 @@ def add_to(app: typer.Typer) -> None:
             "nas show conv:3x3x24@0,5x5x36@1",
             "nas show winner:digits-conv",
             "nas show cell:zoph-le-2017 --draw cell.svg",
+            "nas show nasnet:nasnet-a",
             "nas show digits-conv --space --draw space.png",
         ),
     )(show)
@@ -84,8 +85,9 @@ def show(
     """Shows an architecture: its layers or nodes, sizes, parameters, multiply-adds; of a child all results.
 
     Sizes are for the data of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
-    classes, a recurrent cell 200 units; a child needs none if the workspace holds searches of a single
-    experiment, and the winner of one is shown as that experiment's finals trained it.
+    classes, a recurrent cell 200 units, a pair of convolutional cells states of 32×32×96 and 32 filters; a
+    child needs none if the workspace holds searches of a single experiment, and the winner of one is shown as
+    that experiment's finals trained it.
 
     JSON: {"text", "architecture", "input_shape", "outputs", "parameters", "multiply_adds", "model": null or
     {"parameters", "multiply_adds"} of the whole network around a cell, "layers":
@@ -274,7 +276,7 @@ def _show_architecture(
     console.print(f"[bold]{escape(architecture.text())}[/]", soft_wrap=True)
     console.print(
         f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds for "
-        f"{shapes_in_words(shape, outputs)}{note}"
+        f"{shapes_in_words(shape, outputs, stacked=architecture.stacked)}{note}"
     )
     if model is not None:
         console.print(
@@ -388,8 +390,8 @@ def _options(steps: StepList, index: int) -> str:
     return f"{'one' if one else 'any'} of {steps.points[index]} earlier points"
 
 
-def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
-    """An architecture's input shape and outputs for people.
+def shapes_in_words(shape: tuple[int, ...], outputs: int, *, stacked: bool = False) -> str:
+    """An architecture's input shape and outputs for people; `stacked`: it is a convolutional cell.
 
     Example:
         >>> shapes_in_words((32, 32, 3), 10), shapes_in_words((200,), 200)
@@ -397,4 +399,5 @@ def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
     """
     if len(shape) == 1:
         return f"{shape[0]:,} inputs and {outputs:,} units, one time step"
-    return f"images of {'×'.join(map(str, shape))}, {outputs} classes"
+    size = "×".join(map(str, shape))
+    return f"states of {size}, {outputs} filters" if stacked else f"images of {size}, {outputs} classes"
