@@ -331,8 +331,8 @@ class Experiment(_Strict):
             if getattr(self, key) is not None
         }
         parts["controller"].pop("seed", None)  # given to it by the search, whose own stands below
-        if "recipe" in parts and parts["recipe"].get("stack", ...) is None:
-            del parts["recipe"]["stack"]  # came when format 1 still was in use
+        if "recipe" in parts:
+            parts["recipe"] = plugins.without_later("recipe", parts["recipe"])
         definition = {
             **parts,
             "evaluator": self.evaluator.model_dump(),

@@ -96,6 +96,10 @@ WAS = "was"
 """Metadata of a dataclass field that has been renamed: `{WAS: "old_name"}`. The old name is still read, and
 it is what definitions, records and other stored JSON hold (see `as_stored`), so that fingerprints stay."""
 
+LATER = "later"
+"""Metadata of a dataclass field that came later: `{LATER: True}`. At its default, which changes nothing, it
+is left out of stored JSON, so that fingerprints of what was stored before stay."""
+
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """What an import path looks like: `package.module:Name`."""
 
@@ -223,6 +227,16 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if parameter.default is not inspect.Parameter.empty
     }
     return as_stored(kind, {**defaults, **options})
+
+
+def without_later(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` (with `name`) without those that came later and have their defaults (see `LATER`)."""
+    later = {
+        field.name: field.default
+        for field in _fields(find(kind, str(options["name"])))
+        if LATER in field.metadata
+    }
+    return {key: value for key, value in options.items() if key not in later or value != later[key]}
 
 
 def renamed(kind: str, options: Mapping[str, Any]) -> dict[str, str]:

@@ -104,8 +104,12 @@ class Recipe(ABC):
         return max(values) < median_curve[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON, under the names that are stored (see `nas.plugins.WAS`)."""
-        values = {one.metadata.get(plugins.WAS, one.name): getattr(self, one.name) for one in fields(self)}
+        """The fields as JSON, as they are stored (see `nas.plugins.WAS` and `nas.plugins.LATER`)."""
+        values = {
+            one.metadata.get(plugins.WAS, one.name): getattr(self, one.name)
+            for one in fields(self)
+            if plugins.LATER not in one.metadata or getattr(self, one.name) != one.default
+        }
         return {name: _json(value) for name, value in values.items()}
 
     # --- checks for subclasses ---------------------------------------------------------------------
