@@ -11,7 +11,7 @@ import typer
 from nas.cli.common import Track, examples, experiment_path
 from nas.cli.scale import Cell, Epochs, Force, From, checked_cell, run
 from nas.errors import InputError
-from nas.experiment import read_yaml
+from nas.experiment import Data, read_yaml
 from nas.workspace import Workspace
 
 IMAGE_SIZES = {"imagenet": 224}
@@ -85,6 +85,7 @@ def transfer(
 
     Accuracy is that on validation data; `nas finalize NAME` and `nas evaluate NAME` go on to the test.
     """
+    from nas import datasets
     from nas.final import scaling
 
     workspace = Workspace.here()
@@ -93,6 +94,9 @@ def transfer(
     tree = read_yaml(experiment_path(source, workspace), "no experiment")
     wanted = image_size or IMAGE_SIZES.get(stack, IMAGE_SIZE)
     found, image_size = _data(data, image_size, wanted, workspace)
+    prepared = datasets.prepare(Data(**found), workspace)
+    if not isinstance(prepared, datasets.PreparedImages):
+        raise InputError(f"a cell is trained on images; '{prepared.name}' holds {prepared.kind}")
     called = str(found.get("name") or found.get("source"))
     made = scaling.transferred(
         tree,
@@ -100,6 +104,7 @@ def transfer(
         chosen,
         data=found,
         image_size=image_size,
+        colours=prepared.image_shape[-1] > 1,
         stack=stack or None,
         about=f"{text} on {called}, as {source} trains its finals",
         epochs=epochs,

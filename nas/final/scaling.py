@@ -37,6 +37,8 @@ LARGE_IMAGES: Mapping[str, Any] = {
 """How larger images are varied: random regions, mirrored, with random colours, as the authors' code does it
 on ImageNet (slim, `inception_preprocessing`)."""
 
+_OF_COLOURS = ("saturation", "hue")
+
 _SIZE = re.compile(r"([1-9]\d{0,3})@([1-9]\d{0,4})")
 
 
@@ -123,6 +125,7 @@ def transferred(
     *,
     data: Mapping[str, Any],
     image_size: int | None,
+    colours: bool,
     stack: str | None,
     about: str,
     epochs: int | None = None,
@@ -135,6 +138,7 @@ def transferred(
         sizes: to train; none: the stack's own size.
         data: the YAML of the data.
         image_size: height and width that the network gets; None: those of the data.
+        colours: whether the images have any, so that these can be varied.
         stack: name of another stack; None: that of the finals.
         about: what it is, in a sentence.
         epochs: of each training; None: those of the finals.
@@ -149,7 +153,8 @@ def transferred(
         recipe["stack"] = _checked_stack({"name": stack})
     for size_of in ("cutout", "train_examples"):  # of the other data's images
         recipe.pop(size_of, None)
-    recipe |= {**LARGE_IMAGES, "crop": image_size}
+    varied = {key: value for key, value in LARGE_IMAGES.items() if colours or key not in _OF_COLOURS}
+    recipe |= {**varied, "crop": image_size}
     chosen = sizes or [_own_size(recipe["stack"])]
     moved = {**tree, "recipe": recipe, "data": dict(data), "final": {"evaluator": final.get("evaluator")}}
     return scaled(moved, text, chosen, about=about, epochs=epochs)

@@ -147,6 +147,7 @@ def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspa
     assert ended.code == 0, ended.err
     made = load(cells.experiments / "moved.yaml")
     assert made.data.source == "digits"
+    assert (made.built_recipe().contrast, made.built_recipe().hue) == (0.5, 0)  # no colours
     assert made.controller.options["entries"][0]["overrides"]["stack"]["cells"] == 1
 
 
