@@ -40,6 +40,6 @@ def write_drawings(results: ExperimentResults, folder: Path, count: int) -> dict
     for rank, (place, child) in enumerate(results.best[:count], 1):
         seed = results.searches[place].seed
         path = folder / f"best-{rank:02}.svg"
-        save(results.drawn(child.proposal.architecture), path)
+        save(results.drawn(child.proposal), path)
         written[seed, child.number] = path
     return written

@@ -9,10 +9,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from nas.errors import InputError, nearest
-from nas.spaces.architecture import Architecture, Cost
+from nas.spaces.architecture import Architecture, Cost, Line
 from nas.spaces.costs import check_image_task
 from nas.spaces.nasnet_equality import canonical_order
-from nas.spaces.nasnet_network import pair_cost
+from nas.spaces.nasnet_network import pair_cost, pair_parts
 
 OPERATIONS = (
     "identity",
@@ -93,7 +93,7 @@ class Block:
         combination: of `COMBINATIONS`.
 
     Raises:
-        InputError: an operation or the combination is unknown.
+        InputError: an operation or the combination is unknown, or a state has no whole number.
     """
 
     left: int
@@ -106,6 +106,8 @@ class Block:
         for operation in (self.left_operation, self.right_operation):
             if operation not in OPERATIONS:
                 raise InputError(f"no operation is named '{operation}': {nearest(operation, OPERATIONS)}")
+        if any(type(state) is not int or state < 0 for state in (self.left, self.right)):
+            raise InputError(f"states have whole numbers from 0. Received: {self.left!r}, {self.right!r}")
         if self.combination not in COMBINATIONS:
             hint = nearest(self.combination, COMBINATIONS)
             raise InputError(f"no combination is named '{self.combination}': {hint}")
@@ -132,6 +134,15 @@ class Block:
         """The text form, as in `sep3x3@0+identity@1`."""
         left, right = (f"{operation}@{state}" for state, operation in self.sides)
         return f"{left}+{right}{_ENDINGS[self.combination]}"
+
+    def words(self) -> str:
+        """What it does, for people, as in `sep3x3 + identity, layer norm`."""
+        left, right = self.left_operation, self.right_operation
+        if self.combination == "concat":
+            return f"{left}, {right} concatenated"
+        return f"{left} + {right}" + self.combination.removeprefix("add").replace("_", ", ", 1).replace(
+            "_", " "
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -278,6 +289,7 @@ class NasNetCells(Architecture):
     kind: ClassVar[str] = "nasnet"
     stacked: ClassVar[bool] = True
     drawing: ClassVar[str | None] = "nas.report.drawings.nasnet"
+    shown_for: ClassVar[tuple[tuple[int, ...], int]] = ((32, 32, 96), 32)
 
     normal: Cell
     reduction: Cell
@@ -326,7 +338,8 @@ class NasNetCells(Architecture):
         if len(parts) != 2:
             raise InputError(
                 "a pair of cells is written NORMAL/REDUCTION, each as in "
-                f"sep3x3@0+identity@1,avg3x3@2+conv1x1@0=2.3. Received: {body!r}"
+                "sep3x3@0+identity@1,avg3x3@2+conv1x1@0=2.3, or has a name: "
+                f"{', '.join(NAMED_CELLS)}. Received: {body!r}"
             )
         cells: list[tuple[Cell, bool]] = []
         for name, text in zip(("normal", "reduction"), parts, strict=True):
@@ -358,6 +371,22 @@ class NasNetCells(Architecture):
         Each state that comes in from outside has `input_shape`.
         """
         return pair_cost(self, check_image_task(input_shape, outputs), outputs)
+
+    def lines(self, input_shape: tuple[int, ...], outputs: int) -> list[Line]:
+        """For each cell what fits the states from outside, its blocks, and what joins its outputs."""
+        parts = pair_parts(self, check_image_task(input_shape, outputs), outputs)
+        lines = []
+        for name, cell in (("normal", self.normal), ("reduction", self.reduction)):
+            outside = "h_i, h_{i−1}" if self.joined else f"all {cell.inputs} states of the cell before"
+            rows = [(f"{name} in", "fitted to its filters", outside)]
+            for number, block in enumerate(cell.blocks, cell.inputs):
+                rows.append((f"{name} {number}", block.words(), f"{block.left}, {block.right}"))
+            if self.joined:
+                rows.append((f"{name} out", "concatenation", ", ".join(map(str, cell.outputs))))
+            for row in rows:
+                shape, cost = next(parts)
+                lines.append(Line(*row, shape, cost.parameters, cost.multiply_adds))
+        return lines
 
 
 def _read(text: str) -> tuple[Cell, bool]:

@@ -80,9 +80,7 @@ class NasNetSpace(Space):
         self.operations = check.names("operations", operations, OPERATIONS)
         self.combinations = check.names("combinations", combinations, COMBINATIONS)
         if outputs not in RULES:
-            raise InputError(
-                f"outputs must be one of the rules: {nearest(str(outputs), RULES)}. Received: {outputs!r}"
-            )
+            raise InputError(f"outputs can't be {outputs!r}: {nearest(str(outputs), RULES)}")
         self.outputs = outputs
         self._inputs = blocks if outputs == "each" else 2
         self._steps = StepList(

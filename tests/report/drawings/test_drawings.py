@@ -35,7 +35,7 @@ ALL = [
     "nasbench201:nor_conv_3x3@0+skip_connect@0,nor_conv_1x1@1+avg_pool_3x3@0,none@1,nor_conv_3x3@2",
     "nasbench201:none@0+none@0,none@1+none@0,none@1,none@2",
     "row:filters=32,pool=max",
-    "nasnet:sep3x3@0+identity@1,avg3x3@2+conv1x1@0%layer=3/max3x3@0+sep7x7@1,dil3x3@2^identity@0=2.3",
+    "nasnet:sep3x3@0+identity@1,avg3x3@2+conv1x1@0%layer=3/max3x3@0+sep7x7@1,dil3x3@2+identity@0%concat=2.3",
 ]
 
 
