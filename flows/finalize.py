@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from prefect import flow, task
@@ -14,8 +15,10 @@ from prefect.cache_policies import NO_CACHE
 from flows import _experiments
 from flows._runs import harmless, run, this_run
 from flows._settings import logger
+from nas.final.finalists import stage_in_words
 from nas.final.finalize import finalize as retrain
 from nas.search.rewards import shown
+from nas.search.search import Search
 from nas.tracking import Tracker
 from nas.workspace import Workspace
 
@@ -24,7 +27,13 @@ from nas.workspace import Workspace
 def retrain_best(experiment: str, settings: dict[str, Any] | None) -> dict[str, Any]:
     """Trains the finals, or goes on with them, and returns the winner's story."""
     chosen, workspace = _experiments.experiment(experiment, settings), Workspace.here()
-    folder = retrain(chosen, workspace, follow=Tracker(workspace).follow)
+    tracker = Tracker(workspace)
+
+    def follow(search: Search) -> AbstractContextManager[None]:
+        logger.info("%s: %s", chosen.name, stage_in_words(chosen, search.experiment))
+        return tracker.follow(search)
+
+    folder = retrain(chosen, workspace, follow=follow)
     story: dict[str, Any] = json.loads((folder / "final.json").read_text(encoding="utf-8"))
     return dict(story["winner"])
 

@@ -50,6 +50,7 @@ NO_CLASS = 3
         ("space", "conv"),
         ("space", "cell"),
         ("space", "nasbench201"),
+        ("space", "nasnet"),
         ("space", "table"),
         ("source", "digits"),
         ("source", "cifar10"),
@@ -107,7 +108,7 @@ def test_ones_own_part_is_found_by_an_entry_point(monkeypatch: pytest.MonkeyPatc
     ("name", "message"),
     [
         ("cnov", "no space is named 'cnov' (did you mean 'conv'?); your own is named by its import path"),
-        ("zzz", "no space is named 'zzz' (allowed: cell, conv, nasbench201, table)"),
+        ("zzz", "no space is named 'zzz' (allowed: cell, conv, nasbench201, nasnet, table)"),
         (
             "no_such_module:Space",
             "space 'no_such_module:Space' can't be imported: No module named 'no_such_module'",

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import typer
 
 from nas.cli.common import Name, Track, check_disk, examples, load_experiment, screen
+from nas.cli.evaluate import stage_lines
 from nas.cli.live import Monitor, followed
 from nas.search.folders import read_json
 from nas.search.rewards import shown
@@ -23,7 +24,13 @@ def finalize(experiment: Name, track: Track = True) -> None:
     """Retrains the best architectures from scratch, chooses the winner on validation data, exports it.
 
     Goes on where it stopped. The result lies in data/models/EXPERIMENT.
+
+    With `final: {rings: [{top: 250, recipe: {epochs: 20}}, {top: 10, recipe: {epochs: 100}}], top: 3, …}` the
+    best are retrained in widening rings first: 250 for 20 epochs, the best 10 of these for 100, and of these
+    the best 3 as `final.recipe` and `final.grid` say. Each ring is a search of its own, as EXPERIMENT.ring1
+    (`nas top EXPERIMENT.ring1`), and how well it agrees with the stage before is told as rank correlation.
     """
+    from nas.final.finalists import stage_in_words
     from nas.final.finalize import finalize as run
 
     workspace = Workspace.here()
@@ -32,6 +39,8 @@ def finalize(experiment: Name, track: Track = True) -> None:
     monitor = Monitor(screen())
 
     def follow(search: Search) -> AbstractContextManager[None]:
+        if loaded.final.rings:
+            typer.echo(f"{stage_in_words(loaded, search.experiment)}:")
         return followed(search, workspace, monitor, track)
 
     folder = run(loaded, workspace, listeners=[monitor], follow=follow)
@@ -45,5 +54,7 @@ def finalize(experiment: Name, track: Track = True) -> None:
         typer.echo(f"again   final {winner['number']} was trained again: its weights had been removed")
     if before := final.get("earlier_choice"):
         typer.echo(f"before  final {before['number']}, {before['architecture']}: {before['reason']}")
+    for line in stage_lines(final):
+        typer.echo(line)
     typer.echo(f"folder  {folder}")
     typer.echo(f"Next: nas evaluate {loaded.name}")

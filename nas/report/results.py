@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
-from nas.evaluation import RewardRule
+from nas.evaluation import Proposal, RewardRule
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
+from nas.report.drawings import Drawing, draw_trained
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Batch, Child
 from nas.spaces import UnknownArchitecture
+from nas.training.recipe import Recipe
 from nas.workspace import Workspace
 
 FindRecord = Callable[[Experiment], Record]
@@ -92,6 +95,19 @@ class ExperimentResults:
         """The reward rule, which also tells the score."""
         return rule_of(self.experiment)
 
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How the children are trained; None: they are looked up in a table."""
+        return self.experiment.built_recipe() if self.experiment.recipe is not None else None
+
+    def drawn(self, proposal: Proposal) -> Drawing:
+        """The drawing of one of its architectures; a cell that is trained in a stack of its own in that."""
+        recipe = self.recipe
+        if proposal.stack:
+            with suppress(InputError):  # only the record names it, so that it isn't built
+                recipe = self.experiment.recorded_recipe(proposal.overrides)
+        return draw_trained(proposal.architecture, recipe, self.sizes)
+
     def children(self) -> Iterator[tuple[int, Child]]:
         """All children of all searches, each with the place of its search."""
         for place, searched in enumerate(self.searches):
@@ -104,7 +120,7 @@ class ExperimentResults:
         once: dict[Any, tuple[int, Child]] = {}
         ok = [(place, child) for place, child in self.children() if child.status == "ok"]
         for place, child in sorted(ok, key=lambda found: -found[1].reward):
-            once.setdefault(child.proposal.architecture, (place, child))
+            once.setdefault(child.proposal.network, (place, child))
         return tuple(once.values())
 
     def score(self, child: Child) -> float | None:
@@ -134,7 +150,7 @@ def gather(
         return read_record(one, workspace)
 
     def by_file(name: str) -> Experiment:
-        return load(workspace.experiments / f"{name}.yaml")
+        return load(workspace.experiments / f"{name}.yaml", workspace=workspace)
 
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)

@@ -14,6 +14,7 @@ from nas.report.drawings.svg import inline
 from nas.report.formatting import counted, duration, measured, plain, with_interval
 from nas.report.html import around, element, folded, table
 from nas.report.results import ExperimentResults, Searched
+from nas.spaces import stack_in_words
 
 STAGES = ("search", "finalize", "evaluate")
 
@@ -77,7 +78,7 @@ def leaderboard(results: ExperimentResults, front: frozenset[tuple[int, int]]) -
                 done.parameters,
                 duration(done.train_seconds),
                 (place, child.number) in front,
-                child.proposal.architecture.text(),
+                child.proposal.text,
             )
         )
     metric = plain(results.rule.metric)
@@ -133,8 +134,12 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if key == "name":
             yield str(value)
+        elif isinstance(value, Mapping) and "name" in value:
+            options = ", ".join(_settings({name: each for name, each in value.items() if name != "name"}))
+            yield f"{key.replace('_', ' ')} {value['name']}" + (f" ({options})" if options else "")
         elif value not in ("", (), {}, []):
-            yield f"{key.replace('_', ' ')} {value}"
+            shown = stack_in_words(value) if key == "stack" and isinstance(value, Mapping) else value
+            yield f"{key.replace('_', ' ')} {shown}"
 
 
 def cost(results: ExperimentResults) -> list[str]:

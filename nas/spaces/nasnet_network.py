@@ -21,7 +21,7 @@ Beyond the authors' code, which builds NASNet-A alone and adds all states, we ch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
@@ -30,7 +30,7 @@ from nas.spaces.architecture import Cost
 from nas.spaces.costs import dense_cost, same_size, total
 
 if TYPE_CHECKING:
-    from nas.spaces.nasnet import Block, Cell, NasNetCells
+    from nas.spaces.nasnet import Cell, NasNetCells
     from nas.spaces.nasnet_stack import NasNetStack
 
 Shape = tuple[int, int, int]
@@ -208,11 +208,30 @@ def pair_cost(cells: NasNetCells, input_shape: Shape, filters: int) -> Cost:
     As in a stack, where the filters double whenever height and width are halved. Each of the states that come
     in from outside has `input_shape`.
     """
-    ends: list[Counted] = []
+    return total([cost for _, cost in pair_parts(cells, input_shape, filters)])
+
+
+def pair_parts(cells: NasNetCells, input_shape: Shape, filters: int) -> Iterator[tuple[Shape, Cost]]:
+    """Shape and size of what the pair of `pair_cost` is made of, part by part.
+
+    For each cell what fits the states from outside (the shape is that of the first one), its blocks, and
+    what joins its outputs if it does so.
+    """
     for cell, wide, stride in ((cells.normal, filters, 1), (cells.reduction, 2 * filters, 2)):
         wiring = _CellWiring(CountedParts(), wide, stride, cells.joined, 1.0, False, "cell")
-        ends += wiring.outputs(cell, wiring.entered([Counted(input_shape) for _ in range(cell.inputs)]))
-    return counted_cost(*ends)
+        states = wiring.entered([Counted(input_shape) for _ in range(cell.inputs)])
+        parts = [(states[0].shape, list(states))]
+        for number in range(len(cell.blocks)):
+            states.append(wiring.block(cell, number, states))
+            parts.append((states[-1].shape, [states[-1]]))
+        ends = wiring.going_out(cell, states)
+        if cells.joined:
+            parts.append((ends[0].shape, ends))
+        needed, before = _reached(*ends), dict[int, Counted]()
+        for shape, made in parts:
+            there = _reached(*made)
+            yield shape, total([there[key].cost for key in (there.keys() & needed.keys()) - before.keys()])
+            before |= there
 
 
 class _Wiring(Generic[T]):
@@ -343,15 +362,19 @@ class _CellWiring(Generic[T]):
         return states
 
     def outputs(self, cell: Cell, states: Sequence[T]) -> list[T]:
-        """What goes on from the states that came in: all outputs side by side, or each by itself.
+        """What goes on from the states that came in."""
+        made = list(states)
+        for number in range(len(cell.blocks)):
+            made.append(self.block(cell, number, made))
+        return self.going_out(cell, made)
+
+    def going_out(self, cell: Cell, made: Sequence[T]) -> list[T]:
+        """What goes on of all states: the outputs side by side, or each by itself.
 
         A state from outside that goes out is brought to the size and depth of those that the cell makes
         (`_combine_unused_states` of the authors' code).
         """
-        parts, made = self._parts, list(states)
-        for number, block in enumerate(cell.blocks):
-            made.append(self._block(block, made, cell.inputs, f"block{number + 1}"))
-        found = []
+        parts, found = self._parts, []
         for number in cell.outputs:
             state = made[number]
             if number < cell.inputs and (self._stride > 1 or parts.shape(state)[2] != self._filters):
@@ -359,22 +382,23 @@ class _CellWiring(Generic[T]):
             found.append(state)
         return [parts.concatenated(found, name=f"{self._name}_concat")] if self._joined else found
 
-    def _block(self, block: Block, states: Sequence[T], inputs: int, name: str) -> T:
+    def block(self, cell: Cell, number: int, states: Sequence[T]) -> T:
+        """The state that a block of the cell makes of those that are there."""
+        block, name = cell.blocks[number], f"block{number + 1}"
         sides = [
-            self._operation(operation, states[state], self._stride if state < inputs else 1, f"{name}_{side}")
-            for side, operation, state in (
-                ("left", block.left_operation, block.left),
-                ("right", block.right_operation, block.right),
+            self._operation(
+                operation, states[state], self._stride if state < cell.inputs else 1, f"{name}_{side}"
             )
+            for side, (state, operation) in zip(("left", "right"), block.sides, strict=True)
         ]
         name = f"{self._name}_{name}"
         if block.combination == "concat":
             return self._parts.concatenated(sides, name=f"{name}_concat")
-        total = self._parts.added(sides, name=f"{name}_add")
+        added = self._parts.added(sides, name=f"{name}_add")
         if block.combination == "add":
-            return total
+            return added
         each = block.combination == "add_instance_norm"
-        return self._parts.example_norm(total, each_channel=each, name=f"{name}_norm")
+        return self._parts.example_norm(added, each_channel=each, name=f"{name}_norm")
 
     def _operation(self, operation: str, state: T, stride: int, name: str) -> T:
         """An operation on a state, which gives the cell's filters (`_apply_conv_operation`)."""
@@ -471,6 +495,11 @@ def counted_cost(*ends: Counted) -> Cost:
 
     What leads nowhere, such as h_{i−1} of cells that don't use it, costs nothing: it is no part of a network.
     """
+    return total([tensor.cost for tensor in _reached(*ends).values()])
+
+
+def _reached(*ends: Counted) -> dict[int, Counted]:
+    """All that `ends` depend on, themselves included, by identity."""
     found: dict[int, Counted] = {}
     waiting = list(ends)
     while waiting:
@@ -478,7 +507,7 @@ def counted_cost(*ends: Counted) -> Cost:
         if id(tensor) not in found:
             found[id(tensor)] = tensor
             waiting += tensor.sources
-    return total([tensor.cost for tensor in found.values()])
+    return found
 
 
 class CountedParts:

@@ -1,0 +1,157 @@
+"""`nas scale` and `nas transfer` write an experiment that retrains a cell, and run it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from nas.experiment import load
+from nas.report.page import write as write_page
+from nas.search.leaderboard import write_search_outputs
+from nas.search.opening import read_record
+from nas.workspace import Workspace
+from tests.cli.conftest import Nas, Write
+from tests.datasets.factories import write_folder
+
+CELL = "nasnet:sep3x3@0+identity@1=2/max3x3@0+identity@1=2"
+SIZES = ("--sizes", "1@4,2@8,1@2")
+
+
+@pytest.fixture
+def cells(write: Write, workspace: Workspace) -> Workspace:
+    """An experiment that searches cells, and its winner."""
+    write(
+        "cells",
+        space={"name": "nasnet", "blocks": 1},
+        controller={"name": "random"},
+        recipe={
+            "name": "image",
+            "epochs": 1,
+            **dict.fromkeys(("upsample", "crop")),
+            "flip": False,
+            "stack": {"name": "cifar", "cells": 1, "filters": 2, "stem_multiplier": 1.0},
+        },
+        evaluator={"name": "train", "trainer": "tests.final.fakes:train_stack"},
+        final={"recipe": {"epochs": 3}, "top": 1},
+        workers={"slots": 2, "threads": 1, "time_limit_minutes": 1},
+        reward={"name": "accuracy", "power": 1},
+    )
+    folder = workspace.models("cells")
+    folder.mkdir(parents=True)
+    (folder / "final.json").write_text(json.dumps({"winner": {"architecture": CELL}}))
+    return workspace
+
+
+def test_a_cell_is_trained_at_each_size_and_each_is_a_network_of_its_own_everywhere(
+    nas: Nas, cells: Workspace
+) -> None:
+    ended = nas("scale", "winner:cells", *SIZES, "--no-track")
+    assert ended.code == 0, ended.err
+    path = cells.experiments / "cells-scaled.yaml"
+    tree = yaml.safe_load(path.read_text())
+    stack = {"name": "cifar", "stem_multiplier": 1.0}
+    assert tree["controller"]["entries"] == [
+        {
+            "architecture": "winner:cells",
+            "overrides": {"stack": {**stack, "cells": cells_, "filters": filters}},
+        }
+        for cells_, filters in ((1, 4), (2, 8), (1, 2))
+    ]
+    assert tree["recipe"]["epochs"] == 3
+    assert "time_limit_minutes" not in tree["workers"]
+    assert ended.out.startswith(f"wrote {path}\n")
+    sizes = ended.out[ended.out.index("by size, on validation data") :]
+    assert [line.split()[:2] for line in sizes.splitlines()[3:6]] == [
+        ["cifar", "1@4,"],
+        ["cifar", "2@8,"],
+        ["cifar", "1@2,"],
+    ]
+    assert "published" not in ended.out  # the digits are no data set of the paper
+    board = json.loads(nas("top", "cells-scaled", "--json").out)["leaderboard"]
+    assert [row["stack"] for row in board] == [
+        f"cifar {size}, stem multiplier 1.0" for size in ("2@8", "1@4", "1@2")
+    ]
+    assert board[0]["parameters"] > board[1]["parameters"] > board[2]["parameters"]
+    assert "cifar 2@8" in nas("top", "cells-scaled").out
+    assert "stack=cifar 1@4, stem multiplier 1.0" in nas("show", "0", "cells-scaled").out
+    experiment = load(path)
+    with read_record(experiment, cells) as record:
+        assert "winner:" not in json.dumps(record.definition)
+        write_search_outputs(experiment, cells, [record])
+    rows = list(csv.DictReader((cells.search("cells-scaled") / "leaderboard.csv").read_text().splitlines()))
+    assert [row["stack"] for row in rows] == [row["stack"] for row in board]
+    page = write_page(experiment, cells).read_text()
+    assert f"{CELL} · cifar 2@8, stem multiplier 1.0" in page
+    again = nas("scale", "winner:cells", *SIZES, "--no-track")
+    assert again.out.startswith(f"goes on with {path}\n")
+    assert "3 children in 1 round" in again.out
+
+
+def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cells: Workspace) -> None:
+    path = cells.experiments / "mine.yaml"
+    path.write_text("about: mine\n")
+    given = ("scale", CELL, "--from", "cells", "--sizes", "1@2", "--name", "mine", "--no-track")
+    ended = nas(*given)
+    assert ended.code == 2
+    assert "mine.yaml is there and says something else (about, " in ended.err
+    assert path.read_text() == "about: mine\n"
+    assert nas(*given, "--force").code == 0
+    assert yaml.safe_load(path.read_text())["controller"]["entries"][0]["architecture"] == CELL
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["winner:cells", "--sizes", "2x8"], "sizes are written N@F"),
+        (["winner:cells", "--sizes", "0@8"], "sizes are written N@F"),
+        (["winner:cells", "--sizes", ""], "sizes are written N@F"),
+        (["conv:3x3x4@0", "--from", "cells", "--sizes", "1@2"], "is a whole network"),
+        ([CELL, "--sizes", "1@2"], "--from names the experiment"),
+        (["winner:other", "--sizes", "1@2"], "'other' has no winner yet"),
+        ([CELL, "--from", "tiny", "--sizes", "1@2"], "the experiment's recipe has no stack of them"),
+        ([CELL, "--from", "nothing", "--sizes", "1@2"], "no experiment at"),
+        (["winner:cells", "--sizes", "1@2", "--name", "../x"], "the name of an experiment"),
+        (["winner:cells", "--sizes", "1@2", "--name", "cells"], "needs its own winner"),
+    ],
+)
+def test_what_can_not_be_scaled_is_told_and_nothing_is_written(
+    nas: Nas, cells: Workspace, write: Write, arguments: list[str], sentence: str
+) -> None:
+    write("tiny")
+    before = {path: path.read_text() for path in cells.experiments.iterdir()}
+    ended = nas("scale", *arguments, "--no-track")
+    assert (ended.code, sentence in ended.err) == (2, True), ended.err
+    assert {path: path.read_text() for path in cells.experiments.iterdir()} == before
+
+
+def test_a_cell_moves_to_a_folder_of_larger_images(nas: Nas, cells: Workspace) -> None:
+    write_folder(cells.root / "photos", {"cat": 12, "dog": 12})
+    given = ["transfer", "winner:cells", "--data", "photos", "--stack", "imagenet", "--image-size", "48"]
+    ended = nas(*given, "--sizes", "1@8", "--no-track")
+    assert ended.code == 0, ended.err
+    made = load(cells.experiments / "cells-on-photos-48.yaml")
+    assert made.data.model_dump() == {"source": "folder", "name": "photos-48", "path": "photos", "size": 48}
+    recipe: Any = made.built_recipe(made.controller.options["entries"][0]["overrides"])
+    assert (recipe.stack.name, recipe.stack.cells, recipe.stack.filters) == ("imagenet", 1, 8)
+    assert (recipe.crop, recipe.upsample, recipe.flip, recipe.random_area) == (48, None, True, (0.08, 1.0))
+    assert "imagenet 1@8" in ended.out
+
+
+def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspace, write: Write) -> None:
+    write("other", data={"source": "digits", "name": "digits"})
+    ended = nas("transfer", CELL, "--from", "cells", "--data", "other", "--name", "moved", "--no-track")
+    assert ended.code == 0, ended.err
+    made = load(cells.experiments / "moved.yaml")
+    assert made.data.source == "digits"
+    assert (made.built_recipe().contrast, made.built_recipe().hue) == (0.5, 0)  # no colours
+    assert made.controller.options["entries"][0]["overrides"]["stack"]["cells"] == 1
+
+
+def test_data_that_are_not_there_are_told(nas: Nas, cells: Workspace) -> None:
+    ended = nas("transfer", "winner:cells", "--data", "nowhere", "--no-track")
+    assert ended.code == 2
+    assert "--data names neither an experiment" in ended.err
