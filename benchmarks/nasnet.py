@@ -24,11 +24,6 @@ from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-NASNET_A = (
-    "nasnet:sep5x5@0+sep3x3@1,sep5x5@1+sep3x3@1,avg3x3@0+identity@1,avg3x3@1+avg3x3@1,sep3x3@0+identity@0"
-    "=1.2.3.4.5.6/sep5x5@0+sep7x7@1,max3x3@0+sep7x7@1,avg3x3@0+sep5x5@1,identity@3+avg3x3@2,sep3x3@2+max3x3@0"
-    "=3.4.5.6"
-)
 CONV = "conv:3x3x36@0,3x3x36@0+1,5x5x36@1+2,3x3x48@2+3,3x3x48@0+4,3x3x48@4+5"
 CLASSES, WARM_UP = 10, 3
 
@@ -47,7 +42,7 @@ def measure(options: argparse.Namespace, threads: int) -> dict[str, Any]:
 
     shape = (options.size, options.size, 3)
     stack = ImageNetStack(options.cells, options.filters)
-    cells, conv = parse_architecture(NASNET_A), parse_architecture(CONV)
+    cells, conv = parse_architecture("nasnet:nasnet-a"), parse_architecture(CONV)
     ours = build_network(cells, Settings(shape, CLASSES, 0, weight_decay=0.0, stack=stack)).model
     theirs = NASNet(
         shape,
