@@ -25,7 +25,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from nas.errors import InputError
 from nas.spaces.architecture import Cost
 from nas.spaces.costs import dense_cost, same_size, total
 
@@ -172,9 +171,6 @@ def wire(
 
     Returns:
         The logits, and those of the auxiliary head or None.
-
-    Raises:
-        InputError: the states that one cell gives are not as many as the other one takes.
     """
     wiring = _Wiring(parts, cells, stack)
     auxiliary = None
@@ -301,15 +297,10 @@ class _Wiring(Generic[T]):
         )
         if self._cells.joined:
             (here,) = self.outputs[-1]
-            states = wiring.entered([here, before[0] if before else None])
+            states = wiring.entered([here, *(before or [])])
         else:
             sources = self.outputs[-1] * cell.inputs if before is None else self.outputs[-1]
-            if len(sources) != cell.inputs:
-                raise InputError(
-                    f"cells whose states go on one by one must give as many as the next one takes: {name} "
-                    f"takes {cell.inputs} and gets {len(sources)}"
-                )
-            states = wiring.entered(list(sources))
+            states = wiring.entered(sources)
         self.outputs.append(wiring.outputs(cell, states))
 
 
@@ -332,25 +323,22 @@ class _CellWiring(Generic[T]):
         self._parts, self._filters, self._stride, self._joined = parts, filters, stride, joined
         self._keep, self._zeros, self._name = keep, zeros, name
 
-    def entered(self, sources: Sequence[T | None]) -> list[T]:
+    def entered(self, sources: Sequence[T]) -> list[T]:
         """The states that come from outside (`_cell_base`, `_reduce_prev_layer` of the authors' code).
 
         Args:
-            sources: of a cell that joins, what the cell before and the one before that gave; there may be
-                none such, and then state 1 is the former *as it is*. Else the states of the cell before.
+            sources: of a cell that joins, what the cell before gave, and the one before that if there is one;
+                else state 1 is the former *as it is*. Of others, the states of the cell before.
         """
         parts, filters = self._parts, self._filters
-        first = sources[0]
-        if first is None:
-            raise InputError("a cell needs a state that comes in")
+        first, *others = sources
         if not self._joined:
             return [
                 self._projected(source, f"state{number}") if parts.shape(source)[2] != filters else source
                 for number, source in enumerate(sources)
-                if source is not None
             ]
         states = [self._projected(first, "state0")]
-        before = sources[1]
+        before = others[0] if others else None
         if before is None:
             states.append(first)
         elif parts.shape(before)[:2] != parts.shape(first)[:2]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,14 +24,7 @@ from nas.training.run import Run
 from tests.networks.test_build import counted_multiply_adds
 from tests.training.conftest import begin_python, digits, end_python, run  # noqa: F401 - fixtures
 
-NORMAL = (
-    "sep5x5@0+sep3x3@1,sep5x5@1+sep3x3@1,avg3x3@0+identity@1,avg3x3@1+avg3x3@1,sep3x3@0+identity@0"
-    "=1.2.3.4.5.6"
-)
-REDUCTION = (
-    "sep5x5@0+sep7x7@1,max3x3@0+sep7x7@1,avg3x3@0+sep5x5@1,identity@3+avg3x3@2,sep3x3@2+max3x3@0=3.4.5.6"
-)
-NASNET_A = NasNetCells.from_body(f"{NORMAL}/{REDUCTION}")
+NASNET_A = NasNetCells.from_body("nasnet-a")
 MOBILE = ImageNetStack(cells=4, filters=44, stem_multiplier=1)
 LARGE = ImageNetStack(cells=6, filters=168, stem_multiplier=3, skip_reduction=True)
 TINY = ImageNetStack(cells=1, filters=8, stem_multiplier=0.25)
@@ -62,19 +56,19 @@ def of_a_cell(ours: str, theirs: str, prefix: str, separables: dict[str, str]) -
 
 def mapping(blocks: int) -> Iterator[tuple[str, str]]:
     """The same for the whole network with `blocks` normal cells in each part."""
-    of_normal = {
-        "block1_left": "left1",
-        "block1_right": "right1",
-        "block2_left": "left2",
-        "block2_right": "right2",
-        "block5_left": "left5",
+    of_normal = {  # the blocks stand in the canonical order of `NasNetCells`
+        "block1_right": "left5",
+        "block3_left": "left1",
+        "block3_right": "right1",
+        "block5_left": "right2",
+        "block5_right": "left2",
     }
     of_reduction = {
-        "block1_left": "left1",
-        "block1_right": "right1",
+        "block1_right": "right3",
         "block2_right": "right2",
-        "block3_right": "right3",
-        "block5_left": "left4",  # so named by Keras
+        "block3_left": "left1",
+        "block3_right": "right1",
+        "block5_right": "left4",  # so named by Keras, where the block is the fifth
     }
     yield from (("stem", "stem_conv1"), ("stem_norm", "stem_bn1"), ("logits", "predictions"))
     reductions = {
@@ -104,6 +98,24 @@ def randomise(model: keras.Model) -> None:
     bias.assign(generator.normal(size=bias.shape))
 
 
+ORDERS = {"normal": (0, 5, 3, 1, 4, 2), "reduction": (1, 0, 2, 3), "stem_cell": (1, 0, 2, 3)}
+"""For each state that our cells give, its place among those of Keras applications' cells."""
+
+
+def channels(layer: Any) -> np.ndarray | None:
+    """Of each channel of the cell's output that `layer` sees: its place in Keras applications' output.
+
+    None: it sees something else than a cell's output.
+    """
+    while not isinstance(layer, keras.layers.Concatenate):
+        stops = keras.layers.BatchNormalization | keras.layers.InputLayer | keras.layers.Add
+        if isinstance(layer, stops):
+            return None
+        layer = layer.input._keras_history.operation
+    (order,) = [each for kind, each in ORDERS.items() if layer.name.startswith(kind)]
+    return np.arange(layer.output.shape[-1]).reshape(len(order), -1)[list(order)].ravel()
+
+
 def copy_weights(source: keras.Model, target: keras.Model, blocks: int) -> None:
     """Copies all weights of Keras applications' `source` into our `target`, layer by layer."""
     ours = {layer.name: layer for layer in target.layers if layer.weights}
@@ -113,6 +125,9 @@ def copy_weights(source: keras.Model, target: keras.Model, blocks: int) -> None:
             weights = theirs.pop(other).get_weights()
             layer = ours.pop(name)
             assert [each.shape for each in weights] == [tuple(each.shape) for each in layer.weights], name
+            seen = channels(layer)
+            if seen is not None:  # kernels, the depthwise ones among them; the bias has one axis
+                weights = [np.take(one, seen, axis=-2) if one.ndim > 1 else one for one in weights]
             layer.set_weights(weights)
     assert not ours
     assert not theirs
@@ -141,6 +156,7 @@ def assert_equal_networks(theirs: keras.Model, stack: ImageNetStack, classes: in
     images = images_for(shape)
     expected = features_and_logits(theirs, "predictions", images)
     found = features_and_logits(ours, "logits", images)
+    expected[0] = expected[0][..., channels(ours.get_layer("mean"))]
     for one, other in zip(found, expected, strict=True):
         assert one.shape == other.shape
         assert np.abs(other).max() < 1e4
@@ -190,6 +206,13 @@ def changed(cell: Cell, number: int, **changes: Any) -> Cell:
     return replace(cell, blocks=tuple(blocks))
 
 
+def as_written(kind: str, cell: Cell) -> NasNetCells:
+    """NASNet-A with another cell, whose blocks stay where they are: no canonical order is made."""
+    cells = copy.copy(NASNET_A)
+    object.__setattr__(cells, kind, cell)
+    return cells
+
+
 def changes() -> Iterator[tuple[str, NasNetCells]]:
     """NASNet-A with another operation, or another input, in each place."""
     others = {"identity": "avg3x3", "avg3x3": "max3x3", "max3x3": "avg3x3"}
@@ -200,9 +223,9 @@ def changes() -> Iterator[tuple[str, NasNetCells]]:
                 operation, state = getattr(block, f"{side}_operation"), getattr(block, side)
                 other = others.get(operation, "sep3x3" if operation != "sep3x3" else "sep5x5")
                 one = changed(cell, number, **{f"{side}_operation": other})
-                yield f"{kind} {number} {side} {other}", replace(NASNET_A, **{kind: one})
+                yield f"{kind} {number} {side} {other}", as_written(kind, one)
                 one = changed(cell, number, **{side: (state + 1) % (2 + number)})
-                yield f"{kind} {number} {side} input", replace(NASNET_A, **{kind: one})
+                yield f"{kind} {number} {side} input", as_written(kind, one)
 
 
 CHANGES = dict(changes())
@@ -378,23 +401,9 @@ def test_a_dilated_convolution_of_stride_2_gives_every_second_pixel_of_one_of_st
     np.testing.assert_allclose(found, whole[:, ::2, ::2], rtol=1e-4, atol=1e-5)
 
 
-PUBLISHED = {  # AmoebaNet-A and PNASNet-5, in other words than the named architectures
-    "amoebanet-a": (
-        "avg3x3@0+max3x3@1,sep3x3@0+sep5x5@2,sep3x3@0+sep3x3@3,identity@1+sep3x3@0,sep3x3@0+identity@5"
-        "=4.6/avg3x3@0+sep3x3@1,max3x3@0+max3x3@0,max3x3@1+sep3x3@2,sep7x7@2+avg3x3@0,conv1x7_7x1@0+sep3x3@5=3.4.6"
-    ),
-    "pnasnet-5": "/".join(
-        [
-            "sep5x5@1+max3x3@1,sep7x7@0+max3x3@0,sep5x5@0+sep3x3@0,sep3x3@4+max3x3@0,sep3x3@1+identity@0=2.3.4.5.6"
-        ]
-        * 2
-    ),
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", ["amoebanet-a", "pnasnet-5"])
 def test_other_published_cells_build(name: str) -> None:
-    cells, stack = NasNetCells.from_body(PUBLISHED[name]), CifarStack(1, 8)
+    cells, stack = NasNetCells.from_body(name), CifarStack(1, 8)
     network = built(cells, stack, (8, 8, 3), 10).served()
     assert network.count_params() == stack.cost(cells, (8, 8, 3), 10).parameters
     assert network(images_for((8, 8, 3)), training=False).shape == (2, 10)
@@ -439,8 +448,7 @@ def test_later_cells_drop_more_and_identities_are_never_dropped(stack: type[NasN
     order = [*stem, "normal1", "reduction1", "normal2", "reduction2", "normal3"]
     for number, cell in enumerate(order, 1):
         found = {name: one for name, one in paths(network).items() if name.startswith(cell)}
-        ends = ("block1_left", "block1_right", "block2_right")
-        assert set(found) == {f"{cell}_{end}_path" for end in ends}
+        assert len(found) == 3
         for one in found.values():
             assert one.keep == pytest.approx(1 - number / cells * 0.4)
         assert all(one.progress is network.progress for one in found.values())
