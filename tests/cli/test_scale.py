@@ -86,6 +86,13 @@ def test_a_cell_is_trained_at_each_size_and_each_is_a_network_of_its_own_everywh
     assert [row["stack"] for row in rows] == [row["stack"] for row in board]
     page = write_page(experiment, cells).read_text()
     assert f"{CELL} · cifar 2@8, stem multiplier 1.0" in page
+    assert "One cell at several sizes" in page
+    assert "as published" not in page
+    data = experiment.data.model_copy(
+        update={"source": "cifar10"}
+    )  # what is shown for a data set of the paper
+    page = write_page(experiment.model_copy(update={"data": data}), cells).read_text()
+    assert "Published on CIFAR-10, not trained here" in page
     again = nas("scale", "winner:cells", *SIZES, "--no-track")
     assert again.out.startswith(f"goes on with {path}\n")
     assert "3 children in 1 round" in again.out
