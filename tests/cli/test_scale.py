@@ -122,6 +122,7 @@ def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cel
         ([CELL, "--from", "tiny", "--sizes", "1@2"], "the experiment's recipe has no stack of them"),
         ([CELL, "--from", "nothing", "--sizes", "1@2"], "no experiment at"),
         (["winner:cells", "--sizes", "1@2", "--name", "../x"], "the name of an experiment"),
+        (["winner:cells", "--from", "large", "--sizes", "1@9,1@4"], "filters must be a whole number of at least 8"),
         (["winner:cells", "--sizes", "1@2", "--name", "cells"], "needs its own winner"),
     ],
 )
@@ -129,6 +130,7 @@ def test_what_can_not_be_scaled_is_told_and_nothing_is_written(
     nas: Nas, cells: Workspace, write: Write, arguments: list[str], sentence: str
 ) -> None:
     write("tiny")
+    write("large", recipe={"name": "image", "stack": {"name": "imagenet"}}, space={"name": "nasnet"})
     before = {path: path.read_text() for path in cells.experiments.iterdir()}
     ended = nas("scale", *arguments, "--no-track")
     assert (ended.code, sentence in ended.err) == (2, True), ended.err
