@@ -10,7 +10,7 @@ To add a part to the program itself, one writes its module and opens this file a
 |---|---|
 | an architecture | `builder`, `drawing`: modules that build and draw it; `lines`: its layers in words |
 | a space | `canonical_options`, if one option can be written in several ways |
-| a stack | `builder` |
+| a stack | `builder`; `outline`: the parts of its networks, for pictures |
 | a recipe | `trainer`, `tester`, `exporter`: functions; `metrics`, `watched`; `flavour`: its MLflow model |
 | a controller | `Options`, a dataclass of its options, or the parameters of `__init__` |
 | an evaluator | `needs_recipe`, `check` |

@@ -171,6 +171,9 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if key == "name":
             yield str(value)
+        elif isinstance(value, Mapping) and "name" in value:
+            options = ", ".join(_settings({name: each for name, each in value.items() if name != "name"}))
+            yield f"{key.replace('_', ' ')} {value['name']}" + (f" ({options})" if options else "")
         elif value not in ("", (), {}, []):
             shown = stack_in_words(value) if key == "stack" and isinstance(value, Mapping) else value
             yield f"{key.replace('_', ' ')} {shown}"

@@ -4,7 +4,7 @@ Source: Zoph, Vasudevan, Shlens & Le (2018), §3 and appendix A, and where the p
 released code, tensorflow/models `research/slim/nets/nasnet` (`nasnet.py`, `nasnet_utils.py`).
 
 `wire` puts the network together out of `Parts`: those of `nas.networks.nasnet` make Keras layers, those of
-`Counter` only carry shapes along and count. So what a network costs can't differ from what is built.
+`CountedParts` only carry shapes along and count. So what a network costs can't differ from what is built.
 
 Beyond the authors' code, which builds NASNet-A alone and adds all states, we chose:
 
@@ -22,6 +22,7 @@ Beyond the authors' code, which builds NASNet-A alone and adds all states, we ch
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 from nas.errors import InputError
@@ -188,18 +189,17 @@ def wire(
 
 def first_normal_cell(cells: NasNetCells, stack: NasNetStack, image: Shape) -> Shape:
     """What the first normal cell gets from the one before, or from the stem."""
-    wiring = _Wiring(Counter(), cells, stack)
-    wiring.add_stem(image)
-    return wiring.outputs[-1][0]
+    wiring = _Wiring(CountedParts(), cells, stack)
+    wiring.add_stem(Counted(image))
+    return wiring.outputs[-1][0].shape
 
 
 def network_cost(
     cells: NasNetCells, stack: NasNetStack, image: Shape, classes: int, *, head: bool = False
 ) -> Cost:
     """Size of the network; see `wire`."""
-    counter = Counter()
-    wire(counter, cells, stack, image, classes, head=head)
-    return counter.cost()
+    logits, auxiliary = wire(CountedParts(), cells, stack, Counted(image), classes, head=head)
+    return counted_cost(logits) if auxiliary is None else counted_cost(logits, auxiliary)
 
 
 def pair_cost(cells: NasNetCells, input_shape: Shape, filters: int) -> Cost:
@@ -218,16 +218,20 @@ def pair_parts(cells: NasNetCells, input_shape: Shape, filters: int) -> Iterator
     what joins its outputs if it does so.
     """
     for cell, wide, stride in ((cells.normal, filters, 1), (cells.reduction, 2 * filters, 2)):
-        counter = Counter()
-        wiring = _CellWiring(counter, wide, stride, cells.joined, 1.0, False, "cell")
-        states = wiring.entered([input_shape] * cell.inputs)
-        yield states[0], counter.taken()
+        wiring = _CellWiring(CountedParts(), wide, stride, cells.joined, 1.0, False, "cell")
+        states = wiring.entered([Counted(input_shape) for _ in range(cell.inputs)])
+        parts = [(states[0].shape, list(states))]
         for number in range(len(cell.blocks)):
             states.append(wiring.block(cell, number, states))
-            yield states[-1], counter.taken()
+            parts.append((states[-1].shape, [states[-1]]))
+        ends = wiring.going_out(cell, states)
         if cells.joined:
-            (joined,) = wiring.going_out(cell, states)
-            yield joined, counter.taken()
+            parts.append((ends[0].shape, ends))
+        needed, before = _reached(*ends), dict[int, Counted]()
+        for shape, made in parts:
+            there = _reached(*made)
+            yield shape, total([there[key].cost for key in (there.keys() & needed.keys()) - before.keys()])
+            before |= there
 
 
 class _Wiring(Generic[T]):
@@ -467,31 +471,57 @@ def _auxiliary_logits(parts: Parts[T], features: T, classes: int) -> T:
     return parts.dense(net, classes, name="auxiliary_logits")
 
 
-class Counter:
-    """Parts that have a shape and nothing else, and count what Keras and TensorFlow's profiler count."""
+NOTHING = Cost(0, 0)
+"""Of parts without weights."""
 
-    def __init__(self) -> None:
-        self._parameters = self._multiply_adds = 0
 
-    def cost(self) -> Cost:
-        """Of all parts so far."""
-        return Cost(self._parameters, self._multiply_adds)
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """What stands for a tensor where networks are only counted.
 
-    def taken(self) -> Cost:
-        """Of all parts since the last time; from here on others count."""
-        cost = self.cost()
-        self._parameters = self._multiply_adds = 0
-        return cost
+    Attributes:
+        shape: of one example.
+        sources: what it is made of.
+        cost: of the part that makes it.
+    """
 
-    def shape(self, tensor: Shape) -> Shape:
-        return tensor
+    shape: Shape
+    sources: tuple[Counted, ...] = ()
+    cost: Cost = NOTHING
 
-    def rectified(self, tensor: Shape) -> Shape:
+
+def counted_cost(*ends: Counted) -> Cost:
+    """Of all that `ends` depend on.
+
+    What leads nowhere, such as h_{i−1} of cells that don't use it, costs nothing: it is no part of a network.
+    """
+    return total([tensor.cost for tensor in _reached(*ends).values()])
+
+
+def _reached(*ends: Counted) -> dict[int, Counted]:
+    """All that `ends` depend on, themselves included, by identity."""
+    found: dict[int, Counted] = {}
+    waiting = list(ends)
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in found:
+            found[id(tensor)] = tensor
+            waiting += tensor.sources
+    return found
+
+
+class CountedParts:
+    """Parts that carry shapes along and count what Keras and TensorFlow's profiler count."""
+
+    def shape(self, tensor: Counted) -> Shape:
+        return tensor.shape
+
+    def rectified(self, tensor: Counted) -> Counted:
         return tensor
 
     def conv2d(
         self,
-        tensor: Shape,
+        tensor: Counted,
         filters: int,
         size: Window,
         *,
@@ -499,68 +529,60 @@ class Counter:
         dilation: int = 1,
         padding: Padding = "same",
         name: str,
-    ) -> Shape:
-        height, width = self._windows(tensor, size, stride, padding)
-        self._count(size[0] * size[1] * tensor[2] * filters, height * width)
-        return height, width, filters
+    ) -> Counted:
+        height, width = _windows(tensor, size, stride, padding)
+        weights = size[0] * size[1] * tensor.shape[2] * filters
+        return Counted((height, width, filters), (tensor,), Cost(weights, weights * height * width))
 
     def separable_conv2d(
-        self, tensor: Shape, filters: int, size: int, *, stride: int = 1, name: str
-    ) -> Shape:
-        height, width = self._windows(tensor, (size, size), stride, "same")
-        self._count(size * size * tensor[2], height * width)
-        self._count(tensor[2] * filters, height * width)
-        return height, width, filters
+        self, tensor: Counted, filters: int, size: int, *, stride: int = 1, name: str
+    ) -> Counted:
+        height, width = _windows(tensor, (size, size), stride, "same")
+        weights = (size * size + filters) * tensor.shape[2]
+        return Counted((height, width, filters), (tensor,), Cost(weights, weights * height * width))
 
-    def batch_norm(self, tensor: Shape, *, name: str) -> Shape:
-        self._count(4 * tensor[2], 0)
-        return tensor
+    def batch_norm(self, tensor: Counted, *, name: str) -> Counted:
+        return Counted(tensor.shape, (tensor,), Cost(4 * tensor.shape[2], 0))
 
-    def example_norm(self, tensor: Shape, *, each_channel: bool, name: str) -> Shape:
-        self._count(2 * tensor[2], 0)
-        return tensor
+    def example_norm(self, tensor: Counted, *, each_channel: bool, name: str) -> Counted:
+        return Counted(tensor.shape, (tensor,), Cost(2 * tensor.shape[2], 0))
 
     def pooled(
         self,
-        tensor: Shape,
+        tensor: Counted,
         kind: str,
         size: Window,
         *,
         stride: int,
         padding: Padding = "same",
         zeros: bool = False,
-    ) -> Shape:
-        return (*self._windows(tensor, size, stride, padding), tensor[2])
+    ) -> Counted:
+        return Counted((*_windows(tensor, size, stride, padding), tensor.shape[2]), (tensor,))
 
-    def shifted(self, tensor: Shape) -> Shape:
-        height, width, channels = tensor
-        return height - 1 + height % 2, width - 1 + width % 2, channels
+    def shifted(self, tensor: Counted) -> Counted:
+        height, width, channels = tensor.shape
+        return Counted((height - 1 + height % 2, width - 1 + width % 2, channels), (tensor,))
 
-    def added(self, tensors: Sequence[Shape], *, name: str) -> Shape:
-        return tensors[0]
+    def added(self, tensors: Sequence[Counted], *, name: str) -> Counted:
+        return Counted(tensors[0].shape, tuple(tensors))
 
-    def concatenated(self, tensors: Sequence[Shape], *, name: str) -> Shape:
-        return (*tensors[0][:2], sum(tensor[2] for tensor in tensors))
+    def concatenated(self, tensors: Sequence[Counted], *, name: str) -> Counted:
+        height, width, _ = tensors[0].shape
+        return Counted((height, width, sum(tensor.shape[2] for tensor in tensors)), tuple(tensors))
 
-    def path(self, tensor: Shape, keep: float, *, name: str) -> Shape:
+    def path(self, tensor: Counted, keep: float, *, name: str) -> Counted:
         return tensor
 
-    def dense(self, tensor: Shape, outputs: int, *, name: str) -> Shape:
-        cost = dense_cost(tensor[2], outputs)
-        self._parameters += cost.parameters
-        self._multiply_adds += cost.multiply_adds
-        return 1, 1, outputs
+    def dense(self, tensor: Counted, outputs: int, *, name: str) -> Counted:
+        return Counted((1, 1, outputs), (tensor,), dense_cost(tensor.shape[2], outputs))
 
-    def average(self, tensor: Shape, *, dropout: float) -> Shape:
-        return 1, 1, tensor[2]
+    def average(self, tensor: Counted, *, dropout: float) -> Counted:
+        return Counted((1, 1, tensor.shape[2]), (tensor,))
 
-    def _count(self, weights: int, places: int) -> None:
-        self._parameters += weights
-        self._multiply_adds += weights * places
 
-    @staticmethod
-    def _windows(tensor: Shape, size: Window, stride: int, padding: Padding) -> Window:
-        height, width, _ = tensor
-        if padding == "valid":
-            height, width = height - size[0] + 1, width - size[1] + 1
-        return same_size(height, stride), same_size(width, stride)
+def _windows(tensor: Counted, size: Window, stride: int, padding: Padding) -> Window:
+    """How many windows there are, downwards and across."""
+    height, width, _ = tensor.shape
+    if padding == "valid":
+        height, width = height - size[0] + 1, width - size[1] + 1
+    return same_size(height, stride), same_size(width, stride)

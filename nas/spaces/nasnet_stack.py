@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from nas.spaces.costs import check_image_task
 from nas.spaces.nasnet import NasNetCells
 from nas.spaces.nasnet_network import Shape, first_normal_cell, network_cost
 from nas.spaces.options import whole_number
-from nas.spaces.stack import Stack
+from nas.spaces.stack import Stack, StackPart
 
 DROP_PATHS = ("scheduled", "constant")
 """How dropping paths depends on time."""
@@ -99,6 +100,17 @@ class NasNetStack(Stack):
     def cost(self, architecture: Architecture, input_shape: tuple[int, ...], outputs: int) -> Cost:
         cells, image = self._task(architecture, input_shape, outputs)
         return network_cost(cells, self, image, outputs)
+
+    def outline(self) -> Sequence[StackPart]:
+        stem = [StackPart("reduction", 1, int(self.filters * scale)) for scale in self.stem_scales]
+        parts = [StackPart("stem", 1, self.stem_filters), *stem]
+        for scale in (1, 2, 4):
+            if scale > 1:
+                parts.append(StackPart("reduction", 1, scale * self.filters))
+            parts.append(StackPart("normal", self.cells, scale * self.filters))
+            if scale == 2 and self.auxiliary:
+                parts.append(StackPart("auxiliary"))
+        return (*parts, StackPart("classifier"))
 
     def _task(
         self, architecture: Architecture, input_shape: tuple[int, ...], outputs: int = 1

@@ -53,7 +53,7 @@ EACH_OUT = 34
 BETWEEN = 34
 """Between the cells, and between them and the network."""
 
-NETWORK, WIRE = 172, 22
+NETWORK, WIRE = 184, 22
 """Width of the network's boxes, and from their left edge to the line between them."""
 
 PART, STEP = 30, 48
@@ -312,7 +312,7 @@ def _network(network: Sequence[StackPart], x: float, base: float) -> Iterator[Pa
         y -= STEP
         if part.what == "auxiliary":
             side, into = y + PART / 2, wire + 20
-            bend = f"M{wire:g} {side + BEND:g}Q{wire:g} {side:g} {wire + BEND:g} {side:g}"
+            bend = f"M{wire:g} {begin:g}L{wire:g} {side + BEND:g}Q{wire:g} {side:g} {wire + BEND:g} {side:g}"
             yield Line(f"{bend}L{into - 4:g} {side:g}", "bus")
             yield arrow(into, side, "right", "tip")
             yield Box(into, y, NETWORK - into + x, PART, "band")
@@ -337,6 +337,9 @@ def _part(part: StackPart, x: float, y: float) -> Group:
         found = [Line(f"M{x:g} {low:g}L{x + 9:g} {y:g}L{right - 9:g} {y:g}L{right:g} {low:g}Z", look)]
     title = part.what if part.count == 1 else f"{part.count} × {part.what}"
     filters = f"{part.filters} filters" if part.filters else ""
+    room = int((NETWORK - 24 - 6 * len(filters)) / 7.2)  # letters of the title beside those of the filters
+    if len(title) > room:
+        title = title[: max(0, room - 1)] + "…"
     middle = y + PART / 2 + 4.5
     found.append(Label(x + 12, middle, title, "title"))
     return Group((*found, Label(x + NETWORK - 12, middle, filters, "small", "end")))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 
-from nas.report.drawings import draw
+from nas.report.drawings import draw, svg
 from nas.report.drawings.nasnet import COMBINATIONS, NAMES, WIDTH
 from nas.report.drawings.parts import Box, Drawing, Group, Label
 from nas.spaces import StackPart, parse_architecture
 from nas.spaces.nasnet import COMBINATIONS as JOINS
 from nas.spaces.nasnet import OPERATIONS, Block, Cell, NasNetCells
+from nas.spaces.nasnet_stack import CifarStack, ImageNetStack
 from tests.report.drawings.reading import boxes, is_inside, lines, overlapping, places, texts
 
 NASNET_A = (
@@ -76,7 +78,7 @@ def labels(drawing: Drawing) -> dict[Box, str]:
 Read = tuple[list[str], dict[str, int], set[int]]
 
 
-def traced(drawing: Drawing, inputs: int, count: int) -> list[Read]:
+def traced(drawing: Drawing, cells: NasNetCells) -> list[Read]:
     """Of each cell what its blocks do, the state that leads into each operation, and the states that go out.
 
     Lines are followed from an operation back to the box that they leave.
@@ -85,11 +87,12 @@ def traced(drawing: Drawing, inputs: int, count: int) -> list[Read]:
     rows = sorted(named, key=lambda box: (-box.y, box.x))
     joins = [box for box in rows if box.width == WIDTH]
     found = []
-    for left in sorted({box.x for box in joins}):
-        blocks = [box for box in joins if box.x == left][:count]
+    both = cells.normal, cells.reduction
+    for cell, left in zip(both, sorted({box.x for box in joins}), strict=True):
+        blocks = [box for box in joins if box.x == left][: len(cell.blocks)]
         column = [box for box in rows if left <= box.x < left + WIDTH]
         chips = [box for box in column if box.y > blocks[0].y + 2 * blocks[0].height]
-        assert len(chips) == inputs
+        assert len(chips) == cell.inputs
         if named[chips[0]] == "h_{i−1}":
             chips.reverse()
         states = [*chips, *blocks]
@@ -127,9 +130,8 @@ def source(drawing: Drawing, op: Box, states: list[Box]) -> int:
 @SINGLE
 def test_blocks_do_and_use_what_the_architecture_says(cells: NasNetCells) -> None:
     drawing = draw(cells)
-    read = traced(drawing, cells.normal.inputs, len(cells.normal.blocks))
-    assert len(read) == 2
-    for cell, (does, uses, outs) in zip((cells.normal, cells.reduction), read, strict=True):
+    both = cells.normal, cells.reduction
+    for cell, (does, uses, outs) in zip(both, traced(drawing, cells), strict=True):
         assert does == [
             f"{NAMES[b.left_operation][0]},{NAMES[b.right_operation][0]},{COMBINATIONS[b.combination][0]}"
             for b in cell.blocks
@@ -177,8 +179,10 @@ def test_all_operations_and_combinations_have_texts_of_their_own() -> None:
 
 
 def test_states_that_go_out_stand_in_the_concatenation() -> None:
-    told = texts(draw(ALL["NASNet-A"]))
-    assert {"‖ concat 1 2 3 4 5 6", "‖ concat 3 4 5 6"} <= set(told)
+    pair = ALL["NASNet-A"]
+    told = texts(draw(pair))
+    assert "‖ concat 1 2 3 4 5 6" in told
+    assert f"‖ concat {' '.join(map(str, pair.reduction.outputs))}" in told
     assert told.count("h_{i+1}") == told.count("h_{i−1}") == 2
     many = "nasnet:" + "/".join(
         [",".join(["identity@0+identity@1"] * 30) + "=" + ".".join(map(str, range(32)))] * 2
@@ -206,6 +210,32 @@ def test_the_network_stands_beside_the_cells_with_the_numbers_of_its_stack() -> 
     assert "auxiliary head" not in told
     assert told.count("reduction") == 1
     assert not any("F filters" in text or "N ×" in text for text in told)
+
+
+def test_a_stack_of_the_users_own_may_tell_any_parts() -> None:
+    parts = (StackPart("auxiliary"), StackPart("<b>&" * 9, 10**4, 1024), StackPart("squeeze", "M", "F/4"))
+    drawing = draw(ALL["NASNet-A"], None, None, parts)
+    told = texts(drawing)
+    assert is_inside(drawing)
+    assert {"1024 filters", "M × squeeze", "F/4 filters", "auxiliary head"} <= set(told)
+    assert [text for text in told if text.startswith("10000 × ") and text.endswith("…")]
+    assert ElementTree.fromstring(svg(drawing)) is not None
+
+
+def test_the_networks_of_the_paper_tell_their_parts() -> None:
+    assert [(part.what, part.count, part.filters) for part in CifarStack(6, 32, auxiliary=0.4).outline()] == [
+        ("stem", 1, 96),
+        ("normal", 6, 32),
+        ("reduction", 1, 64),
+        ("normal", 6, 64),
+        ("auxiliary", 1, ""),
+        ("reduction", 1, 128),
+        ("normal", 6, 128),
+        ("classifier", 1, ""),
+    ]
+    large = ImageNetStack(4, 44).outline()
+    assert [part.filters for part in large if part.what in ("stem", "reduction")] == [32, 11, 22, 88, 176]
+    assert "auxiliary" not in {part.what for part in large}
 
 
 def test_a_pair_is_told_in_words() -> None:
