@@ -122,7 +122,10 @@ def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cel
         ([CELL, "--from", "tiny", "--sizes", "1@2"], "the experiment's recipe has no stack of them"),
         ([CELL, "--from", "nothing", "--sizes", "1@2"], "no experiment at"),
         (["winner:cells", "--sizes", "1@2", "--name", "../x"], "the name of an experiment"),
-        (["winner:cells", "--from", "large", "--sizes", "1@9,1@4"], "filters must be a whole number of at least 8"),
+        (
+            ["winner:cells", "--from", "large", "--sizes", "1@9,1@4"],
+            "filters must be a whole number of at least 8",
+        ),
         (["winner:cells", "--sizes", "1@2", "--name", "cells"], "needs its own winner"),
     ],
 )
