@@ -96,8 +96,8 @@ def _neighbours(start: Any, length: Any, count: int) -> tuple[Any, Any, Any]:
     """Along one axis: the two pixels around each of `count` points, and the second one's share."""
     share = ops.cast(length, "float32") / count
     point = (ops.arange(count, dtype="float32") + 0.5) * share - 0.5
-    point = ops.clip(point, 0.0, ops.cast(length - 1, "float32"))
-    lower = ops.floor(point)
+    point = ops.maximum(point, 0.0)
+    lower = ops.floor(point)  # less than `length`; behind the last pixel both neighbours are that one
     first = start + ops.cast(lower, "int32")
     second = ops.minimum(first + 1, start + length - 1)
     return first, second, point - lower

@@ -212,9 +212,13 @@ class ImageRecipe(Recipe):
             or math.isinf(value[1])
         ):
             limit = f" and ≤ {most:g}" if most < math.inf else ""
+            text = isinstance(value, Sequence) and any(
+                "e" in str(one) for one in value if isinstance(one, str)
+            )
+            hint = " (YAML reads 1e-4 as text: write 1.0e-4)" if text else ""
             raise InputError(
                 f"{name} must be the smallest and the largest number, both > 0{limit}, as in "
-                f"[{', '.join(f'{one:.3g}' for one in EXAMPLES[name])}]. Received: {value!r}"
+                f"[{', '.join(f'{one:.3g}' for one in EXAMPLES[name])}]. Received: {value!r}{hint}"
             )
         object.__setattr__(self, name, (float(value[0]), float(value[1])))
 

@@ -36,7 +36,7 @@ class _Numbers:
         return math.cos(value)
 
     def floor(self, value: float) -> float:
-        return math.floor(value)
+        return float(math.floor(value))  # a power of a huge whole number would be an error
 
     def reached(self, value: float, point: float) -> int:
         return int(value >= point)

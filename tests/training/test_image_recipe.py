@@ -45,6 +45,7 @@ def test_the_exponential_schedule_falls_in_stairs() -> None:
     assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25])  # at 2.4, 4.8 and 7.2
     assert recipe.learning_rate_at(2.3) == 1
     assert recipe.learning_rate_at(2.4) == 0.5
+    assert ImageRecipe(schedule="exponential", decay_epochs=1e-300).learning_rate_at(1) == 0
 
 
 def test_a_constant_schedule_stays() -> None:
@@ -121,6 +122,7 @@ def test_a_window_larger_than_the_image_is_refused_with_both_sizes() -> None:
         ({"random_area": [0.5, 1.5]}, "random_area must be the smallest"),
         ({"random_area": 0.5}, "random_area must be the smallest"),
         ({"random_area": ["a", 1]}, "random_area must be the smallest"),
+        ({"random_area": ["8e-2", 1]}, "YAML reads 1e-4 as text: write 1.0e-4"),
         ({"random_area": [float("nan"), 1]}, "random_area must be the smallest"),
         ({"random_aspect": [0.5, 2]}, "random_aspect belongs to random_area"),
         ({"random_aspect": [0, 2]}, "random_aspect must be the smallest"),
