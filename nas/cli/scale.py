@@ -79,8 +79,8 @@ def scale(
 
     It writes an ordinary experiment, experiments/NAME.yaml, whose list has the cell once for each size, and
     runs it as `nas search` does: stopped or killed, the same command goes on. The recipe is that of the
-    finals of EXPERIMENT. Everything else works as for any experiment: `nas top NAME`, `nas report NAME`,
-    `nas finalize NAME` and `nas evaluate NAME` for the best of the sizes.
+    finals of EXPERIMENT, without their grid. Everything else works as for any experiment: `nas top NAME`,
+    `nas report NAME`, `nas finalize NAME` and `nas evaluate NAME` for the best of the sizes.
 
     Accuracy is that on validation data; the test data are not touched. On data sets of the paper, its
     published results stand beside it, as published.

@@ -28,6 +28,7 @@ from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
 from nas.experiment import Experiment, winner_text
+from nas.search.folders import read_json
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
 from nas.spaces import (
@@ -111,7 +112,12 @@ def show(
         architecture = parse_architecture(winner_text(winning, workspace))
         loaded = loaded or _experiment_here(winning, workspace)
         if loaded is not None and loaded.recipe is not None:
-            overrides = {**loaded.final.recipe, **loaded.built_recipe().required_by(architecture)}
+            point = read_json(workspace.models(winning) / "final.json")["winner"].get("grid_point")
+            overrides = {
+                **loaded.final.recipe,
+                **(point if isinstance(point, dict) else {}),
+                **loaded.built_recipe().required_by(architecture),
+            }
     else:
         architecture = parse_architecture(what)
     if isinstance(architecture, UnknownArchitecture) and child is not None:

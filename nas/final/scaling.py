@@ -88,7 +88,7 @@ def scaled(
         epochs: of each training; None: those of the finals.
 
     Raises:
-        InputError: its recipe has no stack with `cells` and `filters`.
+        InputError: its recipe has no stack with `cells` and `filters`, or it can't have such a size.
     """
     final = _mapping(tree.get("final"))
     recipe = {**_mapping(tree.get("recipe")), **_mapping(final.get("recipe"))}
@@ -96,6 +96,8 @@ def scaled(
     if epochs is not None:
         recipe["epochs"] = epochs
     stacks = [{**stack, "cells": size.cells, "filters": size.filters} for size in sizes]
+    for one in stacks:
+        plugins.make("stack", one)  # checks it
     recipe["stack"] = stacks[0]
     entries = [{"architecture": text, "overrides": {"stack": one}} for one in stacks]
     workers = {

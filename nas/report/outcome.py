@@ -217,15 +217,8 @@ def finals(results: ExperimentResults) -> list[str]:
 def _network(one: Mapping[str, Any]) -> str:
     """A final's architecture, and the stack that it was trained in."""
     stack = one.get("recipe", {}).get("stack")
-    return (
-        f"{one['architecture']} · {stack_in_words(_size_alone(stack))}" if stack else str(one["architecture"])
-    )
-
-
-def _size_alone(stack: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of all options of a stack those that tell its size; the recipe of a final writes out every one."""
-    known = {key: stack[key] for key in ("name", "cells", "filters") if key in stack}
-    return known if len(known) > 1 else stack
+    text = str(one["architecture"])
+    return f"{text} · {stack_in_words(stack)}" if isinstance(stack, Mapping) else text
 
 
 def _in_ring(one: Mapping[str, Any], number: int, metric: str) -> str | None:

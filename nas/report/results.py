@@ -78,6 +78,7 @@ class ExperimentResults:
         evaluation: what `evaluation.json` holds; None: the winner was not tested.
         earlier: an `evaluation.json` of another winner, chosen before this one; None: there is none.
         sizes: shape of one input and number of outputs; None: the data set is not here to tell.
+        classes: of the images; 0: there are none, or the data set is not here to tell.
     """
 
     experiment: Experiment
@@ -89,6 +90,7 @@ class ExperimentResults:
     evaluation: Mapping[str, Any] | None
     sizes: tuple[tuple[int, ...], int] | None
     earlier: Mapping[str, Any] | None = None
+    classes: int = 0
 
     @cached_property
     def rule(self) -> RewardRule:
@@ -169,7 +171,10 @@ def gather(
         except InputError as error:
             alone = str(error)
     sizes = _sizes(experiment, workspace, searches)
-    return ExperimentResults(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
+    classes = _classes(experiment, workspace)
+    return ExperimentResults(
+        experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier, classes
+    )
 
 
 def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:
@@ -200,3 +205,9 @@ def _sizes(
         return None
     shape, outputs = experiment.built_recipe().shapes(first, datasets.load(folder))
     return shape, outputs
+
+
+def _classes(experiment: Experiment, workspace: Workspace) -> int:
+    folder = workspace.prepared(experiment.data.name)
+    data = datasets.load(folder) if folder.is_dir() else None
+    return len(data.classes) if isinstance(data, datasets.PreparedImages) else 0

@@ -26,6 +26,8 @@ def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     Example:
         >>> flattened({"recipe": {"name": "image", "epochs": 5}, "seed": 1, "empty": {}})
         {'recipe.name': 'image', 'recipe.epochs': '5', 'seed': '1'}
+        >>> flattened({"stack": {"name": "cifar", "cells": 2, "filters": 8}}, "recipe.")
+        {'recipe.stack': 'cifar 2@8'}
     """
     flat: dict[str, str] = {}
     for key, value in tree.items():

@@ -86,6 +86,13 @@ def test_a_cell_is_trained_at_each_size_and_each_is_a_network_of_its_own_everywh
     assert [row["stack"] for row in rows] == [row["stack"] for row in board]
     page = write_page(experiment, cells).read_text()
     assert f"{CELL} · cifar 2@8, stem multiplier 1.0" in page
+    assert "One cell at several sizes" in page
+    assert "as published" not in page
+    data = experiment.data.model_copy(
+        update={"source": "cifar10"}
+    )  # what is shown for a data set of the paper
+    page = write_page(experiment.model_copy(update={"data": data}), cells).read_text()
+    assert "Published on CIFAR-10, not trained here" in page
     again = nas("scale", "winner:cells", *SIZES, "--no-track")
     assert again.out.startswith(f"goes on with {path}\n")
     assert "3 children in 1 round" in again.out
@@ -115,6 +122,10 @@ def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cel
         ([CELL, "--from", "tiny", "--sizes", "1@2"], "the experiment's recipe has no stack of them"),
         ([CELL, "--from", "nothing", "--sizes", "1@2"], "no experiment at"),
         (["winner:cells", "--sizes", "1@2", "--name", "../x"], "the name of an experiment"),
+        (
+            ["winner:cells", "--from", "large", "--sizes", "1@9,1@4"],
+            "filters must be a whole number of at least 8",
+        ),
         (["winner:cells", "--sizes", "1@2", "--name", "cells"], "needs its own winner"),
     ],
 )
@@ -122,6 +133,7 @@ def test_what_can_not_be_scaled_is_told_and_nothing_is_written(
     nas: Nas, cells: Workspace, write: Write, arguments: list[str], sentence: str
 ) -> None:
     write("tiny")
+    write("large", recipe={"name": "image", "stack": {"name": "imagenet"}}, space={"name": "nasnet"})
     before = {path: path.read_text() for path in cells.experiments.iterdir()}
     ended = nas("scale", *arguments, "--no-track")
     assert (ended.code, sentence in ended.err) == (2, True), ended.err

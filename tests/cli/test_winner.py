@@ -26,6 +26,21 @@ def test_a_winner_is_shown_for_the_data_of_its_experiment(
     assert json.loads(nas("show", "winner:small", "--json").out)["input_shape"] == [32, 32, 3]
 
 
+def test_a_winners_cell_is_shown_in_the_stack_that_won(nas: Nas, write: Write, workspace: Workspace) -> None:
+    small = {"name": "cifar", "cells": 1, "filters": 2}
+    cell = "nasnet:sep3x3@0+identity@1=2/max3x3@0+identity@1=2"
+    recipe = {"name": "image", "upsample": None, "crop": None, "stack": small}
+    write("cells", space={"name": "nasnet"}, recipe=recipe, controller={"name": "random"})
+    folder = workspace.models("cells")
+    folder.mkdir(parents=True)
+    shown = []
+    for point in ({}, {"stack": {**small, "filters": 4}}, None):
+        winner = {"architecture": cell, "grid_point": point}
+        (folder / "final.json").write_text(json.dumps({"winner": winner}))
+        shown.append(json.loads(nas("show", "winner:cells", "--json").out)["model"]["parameters"])
+    assert shown[0] == shown[2] < shown[1]
+
+
 def test_a_winner_that_is_not_there_is_wrong_input(nas: Nas, write: Write, workspace: Workspace) -> None:
     write("small")
     ended = nas("show", "winner:small")
