@@ -415,6 +415,7 @@ def load(
         _put(tree, key, value)
     try:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
+        _check_name(experiment.name)
         experiment.built_space  # noqa: B018 - checks the options
         _check_recipe(experiment)
         if winners:
@@ -486,6 +487,15 @@ def winner_text(name: str, workspace: Workspace) -> str:
         return load(workspace.experiments / f"{name}.yaml", winners=False).built_space
 
     return winner.winner_of(name, workspace, load_kind)
+
+
+def _check_name(name: str) -> None:
+    """Raises InputError for a name that only retrainings of another experiment's best have."""
+    if (stage := stage_of(name)) != "search":
+        raise InputError(
+            f"no experiment can be named '{name}': so is called the record of the {stage} of another one; "
+            "give the file another name"
+        )
 
 
 def _check_loop(rules: SearchRules) -> None:
