@@ -60,8 +60,8 @@ def transfer(
         int | None,
         typer.Option(
             min=8,
-            help="Height and width of what the network gets. Images of a folder are resized to it when they "
-            "are prepared; 224 for the stack imagenet, else 32, if it is not named.",
+            help="Height and width of what the network gets. Images of a folder are brought to it, in their "
+            "proportions, when they are prepared; 224 for the stack imagenet, else 32, if it is not named.",
             show_default=False,
         ),
     ] = None,
@@ -141,4 +141,5 @@ def _data(
     if not folder.is_dir():
         raise InputError(f"--data names neither an experiment ({file}) nor a folder ({folder})")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.") or "images"
-    return {"source": "folder", "name": f"{name}-{wanted}", "path": named, "size": wanted}, wanted
+    found = {"source": "folder", "name": f"{name}-{wanted}", "path": named, "size": wanted, "fit": "crop"}
+    return found, wanted

@@ -149,7 +149,10 @@ def test_a_cell_moves_to_a_folder_of_larger_images(nas: Nas, cells: Workspace) -
     ended = nas(*given, "--sizes", "1@8", "--no-track")
     assert ended.code == 0, ended.err
     made = load(cells.experiments / "cells-on-photos-48.yaml")
-    assert made.data.model_dump() == {"source": "folder", "name": "photos-48", "path": "photos", "size": 48}
+    assert made.data.model_dump() == {
+        **{"source": "folder", "name": "photos-48", "path": "photos"},
+        **{"size": 48, "fit": "crop"},  # photographs have many shapes, and keep their proportions
+    }
     recipe: Any = made.built_recipe(made.controller.options["entries"][0]["overrides"])
     assert (recipe.stack.name, recipe.stack.cells, recipe.stack.filters) == ("imagenet", 1, 8)
     assert (recipe.crop, recipe.upsample, recipe.flip, recipe.random_area) == (48, None, True, (0.08, 1.0))
