@@ -154,7 +154,7 @@ def _only_experiment(workspace: Workspace) -> Experiment:
 
 
 def _experiment_here(name: str, workspace: Workspace) -> Experiment | None:
-    """The experiment `name`; None: it or its data are not here."""
+    """The experiment `name`, or None if it or its prepared data are not here."""
     try:
         found = readable_experiment(name, workspace)
     except InputError:
