@@ -92,7 +92,7 @@ def transfer(
     chosen = scaling.parse_sizes(sizes) if sizes else []
     text, source = checked_cell(cell, source, workspace)
     tree = read_yaml(experiment_path(source, workspace), "no experiment")
-    wanted = image_size or IMAGE_SIZES.get(stack or scaling.stack_name(tree), IMAGE_SIZE)
+    wanted = image_size or IMAGE_SIZES.get(scaling.stack_name(tree, stack), IMAGE_SIZE)
     found, size = _data(data, image_size, wanted, workspace)
     prepared = datasets.prepare(Data(**found), workspace)
     if not isinstance(prepared, datasets.PreparedImages):

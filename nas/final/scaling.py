@@ -160,16 +160,18 @@ def transferred(
     return scaled(moved, text, chosen, about=about, epochs=epochs)
 
 
-def stack_name(tree: Mapping[str, Any]) -> str:
-    """The name of the stack in which the finals of an experiment train cells.
+def stack_name(tree: Mapping[str, Any], other: str = "") -> str:
+    """The name of the stack in which cells are trained.
 
     Args:
-        tree: the experiment's YAML.
+        tree: the YAML of the experiment whose finals tell it.
+        other: name of another one; empty: that of the finals.
 
     Raises:
-        InputError: there is none that has `cells` and `filters`.
+        InputError: there is none, or it has no `cells` and `filters`.
     """
-    return str(_checked_stack(_finals_recipe(tree).get("stack"))["name"])
+    before = _checked_stack(_finals_recipe(tree).get("stack"))
+    return str((_checked_stack({"name": other}) if other else before)["name"])
 
 
 def _finals_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -188,6 +188,20 @@ def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspa
     assert made.controller.options["entries"][0]["overrides"]["stack"]["cells"] == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["--stack", "imagnet"], "did you mean 'imagenet'"), (["--from", "tiny"], "has no stack of them")],
+)
+def test_a_stack_that_can_not_be_is_told_before_the_images_are_prepared(
+    nas: Nas, cells: Workspace, write: Write, arguments: list[str], sentence: str
+) -> None:
+    write("tiny")
+    write_folder(cells.root / "photos", {"cat": 3, "dog": 3})
+    ended = nas("transfer", CELL, "--from", "cells", "--data", "photos", *arguments, "--no-track")
+    assert (ended.code, sentence in ended.err) == (2, True), ended.err
+    assert not cells.prepared("photos-32").exists()
+
+
 def test_data_that_are_not_there_are_told(nas: Nas, cells: Workspace) -> None:
     ended = nas("transfer", "winner:cells", "--data", "nowhere", "--no-track")
     assert ended.code == 2
