@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -107,8 +108,9 @@ class Proposal:
 
     @property
     def network(self) -> tuple[Architecture, str]:
-        """What is trained: a cell in another stack is another network."""
-        return self.architecture, self.stack
+        """What is trained, the stack of its own as JSON: a cell in another stack is another network."""
+        own = self.overrides.get("stack")
+        return self.architecture, json.dumps(own, sort_keys=True) if isinstance(own, Mapping) else ""
 
     @property
     def text(self) -> str:

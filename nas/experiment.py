@@ -350,12 +350,12 @@ class Experiment(_Strict):
 
 
 def ring_name(experiment: str, number: int) -> str:
-    """What the search over a list is called that is ring `number`, from 1, of an experiment."""
+    """Name of the search over a list that is ring `number`, counted from 1, of an experiment."""
     return f"{experiment}.ring{number}"
 
 
 def ring_of(name: str) -> tuple[str, int] | None:
-    """The experiment and the number of a ring; None: the name is none of a ring.
+    """The experiment and the number of a ring, or None if the name is not that of a ring.
 
     Example:
         >>> ring_of("digits-conv.ring2"), ring_of("digits-conv")
@@ -403,7 +403,7 @@ def load(
         path: the YAML file; its stem is the experiment's name unless the file says otherwise.
         settings: values that replace the file's, by dotted key, e.g. `{"recipe.epochs": 5}`.
         workspace: where the winners of other experiments lie; None: in the present one.
-        winners: false leaves `winner:EXPERIMENT` as it is, for who needs the data or the limits alone.
+        winners: false leaves `winner:EXPERIMENT` as it is, for callers that need only the data or the limits.
 
     Raises:
         NoWinnerError: the winner of another experiment, which it names, was not chosen yet.
@@ -415,6 +415,7 @@ def load(
         _put(tree, key, value)
     try:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
+        _check_name(experiment.name)
         experiment.built_space  # noqa: B018 - checks the options
         _check_recipe(experiment)
         if winners:
@@ -486,6 +487,15 @@ def winner_text(name: str, workspace: Workspace) -> str:
         return load(workspace.experiments / f"{name}.yaml", winners=False).built_space
 
     return winner.winner_of(name, workspace, load_kind)
+
+
+def _check_name(name: str) -> None:
+    """Raises InputError for a name that only retrainings of another experiment's best have."""
+    if (stage := stage_of(name)) != "search":
+        raise InputError(
+            f"no experiment can be named '{name}': so is called the record of the {stage} of another one; "
+            "give the file another name"
+        )
 
 
 def _check_loop(rules: SearchRules) -> None:

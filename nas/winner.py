@@ -1,8 +1,8 @@
 """`winner:EXPERIMENT` in place of an architecture's text: the winner that an experiment's finals chose.
 
-It is a way to write an architecture, no architecture: whoever reads an experiment's file puts the winner's
-text in its place (see `nas.experiment.load`), before anything is made of it. So no definition, record or
-model ever contains it, and when another winner is chosen later, that is another search.
+This is a notation, not an architecture: when an experiment's file is read, the winner's text takes its place
+(see `nas.experiment.load`) before anything is built. So no definition, record or model ever contains it, and
+when another winner is chosen later, that is another search.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NoWinnerError(InputError):
 
 
 def experiment_of(text: str) -> str | None:
-    """The experiment whose winner a text names; None: it isn't written so.
+    """The experiment whose winner a text names, or None if the text is not of this form.
 
     Raises:
         InputError: it is, but no experiment can have such a name.
@@ -111,8 +111,8 @@ def _text(path: Path) -> str:
     return text
 
 
-def texts(tree: Mapping[str, Any]) -> Iterator[Any]:
-    """The values of an experiment's YAML that are texts of architectures, whatever they hold."""
+def architecture_texts(tree: Mapping[str, Any]) -> Iterator[Any]:
+    """The values in an experiment's YAML where the text of an architecture may stand, unchecked."""
     final, controller = tree.get("final"), tree.get("controller")
     if isinstance(final, Mapping):
         yield final.get("baseline")
@@ -128,7 +128,7 @@ def named_in(tree: Mapping[str, Any]) -> list[str]:
     Raises:
         InputError: one is written wrongly.
     """
-    found = (experiment_of(text) for text in texts(tree) if isinstance(text, str))
+    found = (experiment_of(text) for text in architecture_texts(tree) if isinstance(text, str))
     return list(dict.fromkeys(name for name in found if name is not None))
 
 

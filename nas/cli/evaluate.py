@@ -10,7 +10,7 @@ import typer
 
 from nas.cli.common import Name, Track, examples, load_experiment
 from nas.experiment import Experiment
-from nas.final.rings import in_words, tau_in_words
+from nas.final.rings import correlation_lines, tau_in_words
 from nas.search.rewards import shown
 from nas.workspace import Workspace
 
@@ -81,7 +81,9 @@ def stage_lines(told: Mapping[str, Any]) -> list[str]:
     """How well each stage ranked the networks of the next, if there were rings."""
     stages = told.get("rank_correlations", {})
     return (
-        ["Kendall's tau from stage to stage:", *(f"  {line}" for line in in_words(stages))] if stages else []
+        ["Kendall's tau from stage to stage:", *(f"  {line}" for line in correlation_lines(stages))]
+        if stages
+        else []
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 import typer
@@ -12,6 +13,7 @@ from nas.cli.live import Monitor, followed
 from nas.search.folders import read_json
 from nas.search.rewards import shown
 from nas.search.search import Search
+from nas.spaces import stack_in_words
 from nas.workspace import Workspace
 
 
@@ -47,6 +49,8 @@ def finalize(experiment: Name, track: Track = True) -> None:
     final = read_json(folder / "final.json")
     winner = final["winner"]
     typer.echo(f"winner  {winner['architecture']}")
+    if isinstance(stack := winner.get("recipe", {}).get("stack"), Mapping):
+        typer.echo(f"stack   {stack_in_words(stack)}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
     if final.get("judged_by"):
         typer.echo(f"judged  by {final['judged_by']}")

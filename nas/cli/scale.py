@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,14 +96,9 @@ def scale(
     told = ", ".join(f"{size.cells}@{size.filters}" for size in chosen)
     about = f"{text} at {told}, as {source} trains its finals"
     made = scaling.scaled(tree, text, chosen, about=about, epochs=epochs)
-    run(
-        name or f"{Path(source).stem}-scaled",
-        made,
-        f"nas scale {text} --from {source} --sizes {sizes}",
-        workspace,
-        force=force,
-        track=track,
-    )
+    name = name or f"{Path(source).stem}-scaled"
+    options = {"--from": source, "--sizes": sizes, "--epochs": epochs, "--name": name}
+    run(name, made, written_out("scale", text, options), workspace, force=force, track=track)
 
 
 def checked_cell(cell: str, source: str, workspace: Workspace) -> tuple[str, str]:
@@ -118,6 +115,17 @@ def checked_cell(cell: str, source: str, workspace: Workspace) -> tuple[str, str
     if not (source or winning):
         raise InputError("--from names the experiment whose data, recipe and stack a cell's text stands on")
     return (architecture.text() if winning is None else cell.strip()), source or str(winning)
+
+
+def written_out(command: str, cell: str, options: Mapping[str, Any]) -> str:
+    """A command with all options that have a value, as one types it into a shell.
+
+    Example:
+        >>> written_out("scale", "winner:digits-cells", {"--sizes": "2@8, 3@16", "--epochs": None})
+        "nas scale winner:digits-cells --sizes '2@8, 3@16'"
+    """
+    given = ((option, str(value)) for option, value in options.items() if value not in (None, ""))
+    return shlex.join(["nas", command, cell, *chain.from_iterable(given)])
 
 
 def run(

@@ -112,12 +112,7 @@ def show(
         architecture = parse_architecture(winner_text(winning, workspace))
         loaded = loaded or _experiment_here(winning, workspace)
         if loaded is not None and loaded.recipe is not None:
-            point = read_json(workspace.models(winning) / "final.json")["winner"].get("grid_point")
-            overrides = {
-                **loaded.final.recipe,
-                **(point if isinstance(point, dict) else {}),
-                **loaded.built_recipe().required_by(architecture),
-            }
+            overrides = _as_finals_trained(architecture, winning, loaded, workspace)
     else:
         architecture = parse_architecture(what)
     if isinstance(architecture, UnknownArchitecture) and child is not None:
@@ -159,12 +154,30 @@ def _only_experiment(workspace: Workspace) -> Experiment:
 
 
 def _experiment_here(name: str, workspace: Workspace) -> Experiment | None:
-    """The experiment `name`; None: it or its data are not here."""
+    """The experiment `name`, or None if it or its prepared data are not here."""
     try:
         found = readable_experiment(name, workspace)
     except InputError:
         return None
     return found if workspace.prepared(found.data.name).is_dir() else None
+
+
+def _as_finals_trained(
+    architecture: Architecture, winning: str, experiment: Experiment, workspace: Workspace
+) -> dict[str, Any]:
+    """Recipe fields with which the finals of `experiment` train an architecture.
+
+    Those that the grid and the winner's own overrides, as the size of its stack, chose are added where it is
+    the winner of this very experiment.
+    """
+    chosen: dict[str, Any] = {}
+    if experiment.name == winning:
+        story = read_json(workspace.models(winning) / "final.json")["winner"]
+        point, recipe = story.get("grid_point"), story.get("recipe")
+        chosen = dict(point) if isinstance(point, dict) else {}
+        if isinstance(recipe, dict) and isinstance(stack := recipe.get("stack"), dict):
+            chosen["stack"] = stack
+    return {**experiment.final.recipe, **chosen, **experiment.built_recipe().required_by(architecture)}
 
 
 def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:

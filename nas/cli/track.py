@@ -19,8 +19,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def track(experiment: Name) -> None:
-    """Sends to MLflow what it lacks of an experiment's searches, rings, finals and winner, as after it was
-    away.
+    """Sends to MLflow what it lacks of an experiment's searches, rings, finals and winner.
+
+    For example after a search that ran while MLflow was away.
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """

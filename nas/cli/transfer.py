@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.common import Track, examples, experiment_path
-from nas.cli.scale import Cell, Epochs, Force, From, checked_cell, run
+from nas.cli.scale import Cell, Epochs, Force, From, checked_cell, run, written_out
 from nas.errors import InputError
 from nas.experiment import Data, read_yaml
 from nas.workspace import Workspace
@@ -60,8 +60,8 @@ def transfer(
         int | None,
         typer.Option(
             min=8,
-            help="Height and width of what the network gets. Images of a folder are resized to it when they "
-            "are prepared; 224 for imagenet, else 32, if it is not named.",
+            help="Height and width of what the network gets. Images of a folder are brought to it, in their "
+            "proportions, when they are prepared; 224 for the stack imagenet, else 32, if it is not named.",
             show_default=False,
         ),
     ] = None,
@@ -92,8 +92,8 @@ def transfer(
     chosen = scaling.parse_sizes(sizes) if sizes else []
     text, source = checked_cell(cell, source, workspace)
     tree = read_yaml(experiment_path(source, workspace), "no experiment")
-    wanted = image_size or IMAGE_SIZES.get(stack, IMAGE_SIZE)
-    found, image_size = _data(data, image_size, wanted, workspace)
+    wanted = image_size or IMAGE_SIZES.get(scaling.stack_name(tree, stack), IMAGE_SIZE)
+    found, size = _data(data, image_size, wanted, workspace)
     prepared = datasets.prepare(Data(**found), workspace)
     if not isinstance(prepared, datasets.PreparedImages):
         raise InputError(f"a cell is trained on images; '{prepared.name}' holds {prepared.kind}")
@@ -103,14 +103,23 @@ def transfer(
         text,
         chosen,
         data=found,
-        image_size=image_size,
+        image_size=size,
         colours=prepared.image_shape[-1] > 1,
         stack=stack or None,
         about=f"{text} on {called}, as {source} trains its finals",
         epochs=epochs,
     )
     name = name or f"{Path(source).stem}-on-{called}"
-    run(name, made, f"nas transfer {text} --from {source} --data {data}", workspace, force=force, track=track)
+    options = {
+        "--from": source,
+        "--data": data,
+        "--stack": stack,
+        "--sizes": sizes,
+        "--image-size": image_size,
+        "--epochs": epochs,
+        "--name": name,
+    }
+    run(name, made, written_out("transfer", text, options), workspace, force=force, track=track)
 
 
 def _data(
@@ -132,4 +141,5 @@ def _data(
     if not folder.is_dir():
         raise InputError(f"--data names neither an experiment ({file}) nor a folder ({folder})")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.") or "images"
-    return {"source": "folder", "name": f"{name}-{wanted}", "path": named, "size": wanted}, wanted
+    found = {"source": "folder", "name": f"{name}-{wanted}", "path": named, "size": wanted, "fit": "crop"}
+    return found, wanted

@@ -23,7 +23,7 @@ from typing import Any, Self
 from nas.errors import InputError, NasError
 from nas.evaluation import harmless
 from nas.experiment import fingerprint
-from nas.final.rings import in_words
+from nas.final.rings import correlation_lines
 from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.workspace import Workspace
@@ -70,7 +70,7 @@ def checked_final(path: Path) -> dict[str, Any]:
             if one["search"] is not None:
                 _ = {key: one["search"][key] for key in ("child", "reward", "proxy_score")}
             _ = {ring["ring"]: (ring["place"], ring["score"]) for ring in one.get("rings", ())}
-        in_words(final.get("rank_correlations", {}))
+        correlation_lines(final.get("rank_correlations", {}))
         for one in kept:
             path.with_name(one["model"])
             if not isinstance(one["score"], int | float):

@@ -29,12 +29,12 @@ from nas.workspace import Workspace
 logger = logging.getLogger("nas")
 
 Follow = Callable[[Search], AbstractContextManager[Any]]
-"""What is entered with a search while it runs, e.g. a tracker's `follow`."""
+"""Makes the context in which a search runs, e.g. a tracker's `follow`."""
 
 
 @dataclass(frozen=True)
 class Rings:
-    """What the rings came to.
+    """Result of all rings.
 
     Attributes:
         finalists: what the last ring leaves to the finals, best first.
@@ -164,7 +164,7 @@ def _the(stage: str) -> str:
     return stage if stage.startswith("ring") else f"the {stage}"
 
 
-def in_words(correlations: Mapping[str, Any]) -> list[str]:
+def correlation_lines(correlations: Mapping[str, Any]) -> list[str]:
     """Rank correlations between stages, one line each, for people."""
     return [f"{one['before']} → {stage}: {tau_in_words(one)}" for stage, one in correlations.items()]
 

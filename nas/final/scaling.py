@@ -90,8 +90,7 @@ def scaled(
     Raises:
         InputError: its recipe has no stack with `cells` and `filters`, or it can't have such a size.
     """
-    final = _mapping(tree.get("final"))
-    recipe = {**_mapping(tree.get("recipe")), **_mapping(final.get("recipe"))}
+    final, recipe = _mapping(tree.get("final")), _finals_recipe(tree)
     stack = _checked_stack(recipe.get("stack"))
     if epochs is not None:
         recipe["epochs"] = epochs
@@ -148,8 +147,7 @@ def transferred(
     Raises:
         InputError: the stack has no `cells` and `filters`.
     """
-    final = _mapping(tree.get("final"))
-    recipe = {**_mapping(tree.get("recipe")), **_mapping(final.get("recipe"))}
+    final, recipe = _mapping(tree.get("final")), _finals_recipe(tree)
     before = _checked_stack(recipe.get("stack"))
     if stack is not None and stack != before["name"]:
         recipe["stack"] = _checked_stack({"name": stack})
@@ -160,6 +158,25 @@ def transferred(
     chosen = sizes or [_own_size(recipe["stack"])]
     moved = {**tree, "recipe": recipe, "data": dict(data), "final": {"evaluator": final.get("evaluator")}}
     return scaled(moved, text, chosen, about=about, epochs=epochs)
+
+
+def stack_name(tree: Mapping[str, Any], other: str = "") -> str:
+    """The name of the stack in which cells are trained.
+
+    Args:
+        tree: the YAML of the experiment whose finals tell it.
+        other: name of another one; empty: that of the finals.
+
+    Raises:
+        InputError: there is none, or it has no `cells` and `filters`.
+    """
+    before = _checked_stack(_finals_recipe(tree).get("stack"))
+    return str((_checked_stack({"name": other}) if other else before)["name"])
+
+
+def _finals_recipe(tree: Mapping[str, Any]) -> dict[str, Any]:
+    final = _mapping(tree.get("final"))
+    return {**_mapping(tree.get("recipe")), **_mapping(final.get("recipe"))}
 
 
 def _checked_stack(stack: Any) -> Mapping[str, Any]:

@@ -91,7 +91,7 @@ class Dropout(TrainingOnly):
 
 
 def _fan_out(seed: int) -> keras.Initializer:
-    """As kernels begin in the authors' code."""
+    """Initializer of kernels in the authors' code."""
     return keras.initializers.VarianceScaling(2.0, "fan_out", "truncated_normal", seed=seed)
 
 
@@ -183,7 +183,7 @@ class _KerasParts(Parts):
         return Dropout(dropout, self._seed(), dtype="float32", name="dropout")(means) if dropout else means
 
     def _once(self, tensor: Any, what: str, layer: Callable[[str], keras.Layer]) -> Any:
-        """What a layer without weights makes of `tensor`, one for all who ask for the same."""
+        """Output of a weightless layer on `tensor`, shared by all that ask for the same one."""
         source = tensor._keras_history.operation.name
         key = (source, what)
         if key not in self._made:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nas.final.rings import in_words
+from nas.final.rings import correlation_lines
 from nas.report import charts
 from nas.report.drawings.svg import inline
 from nas.report.formatting import duration, measured, plain, with_interval
@@ -209,7 +209,7 @@ def finals(results: ExperimentResults) -> list[str]:
             )
         )
     if stages := final.get("rank_correlations"):
-        text = "; ".join(in_words(stages))
+        text = "; ".join(correlation_lines(stages))
         parts.append(element("p", f"Rank correlation (Kendall's tau) from stage to stage: {text}."))
     return parts
 

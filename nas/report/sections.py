@@ -15,7 +15,6 @@ from nas.report.formatting import counted, duration, measured, plain, with_inter
 from nas.report.html import around, element, folded, table
 from nas.report.published import SOURCE, published_on
 from nas.report.results import ExperimentResults, Searched
-from nas.spaces import stack_in_words
 
 STAGES = ("search", "finalize", "evaluate")
 
@@ -175,8 +174,7 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
             options = ", ".join(_settings({name: each for name, each in value.items() if name != "name"}))
             yield f"{key.replace('_', ' ')} {value['name']}" + (f" ({options})" if options else "")
         elif value not in ("", (), {}, []):
-            shown = stack_in_words(value) if key == "stack" and isinstance(value, Mapping) else value
-            yield f"{key.replace('_', ' ')} {shown}"
+            yield f"{key.replace('_', ' ')} {value}"
 
 
 def cost(results: ExperimentResults) -> list[str]:

@@ -370,9 +370,9 @@ class Record:
         """
         if rule is not None:
             ok = self._children("WHERE status = 'ok' ORDER BY number")
-            best: dict[str, Child] = {}
+            best: dict[tuple[Architecture, str], Child] = {}
             for child in sorted((child.judged(rule) for child in ok), key=lambda child: -child.reward):
-                best.setdefault(child.proposal.text, child)
+                best.setdefault(child.proposal.network, child)
             return list(best.values())[:count]
         once: dict[tuple[str, str | None], int] = {}
         with self._serial, _sentences(self.path):

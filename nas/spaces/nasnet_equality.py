@@ -1,4 +1,4 @@
-"""In which order the blocks of a cell are written, so that cells that are wired equally are written equally.
+"""Canonical order of the blocks of a cell: cells that are wired equally are written equally.
 
 Blocks have no names: a cell is a graph, and every order in which each block comes after those that it uses
 writes the same one. The order that counts is found by *refinement with individualisation*, the way in which

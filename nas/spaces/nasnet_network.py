@@ -1,4 +1,4 @@
-"""How a pair of cells becomes a network, written once for whatever builds or counts it.
+"""Wiring of a pair of cells into a network, written once for both building and counting.
 
 Source: Zoph, Vasudevan, Shlens & Le (2018), §3 and appendix A, and where the paper is silent the authors'
 released code, tensorflow/models `research/slim/nets/nasnet` (`nasnet.py`, `nasnet_utils.py`).

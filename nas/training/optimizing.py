@@ -1,4 +1,4 @@
-"""What an `ImageRecipe` says of learning: the optimizer, its learning rate, the average of the weights."""
+"""Optimizer, learning rate and weight average of an `ImageRecipe`."""
 
 from __future__ import annotations
 

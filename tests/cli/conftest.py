@@ -164,7 +164,7 @@ def finals(monkeypatch: pytest.MonkeyPatch) -> None:
         folder = workspace.models(experiment.name)
         folder.mkdir(parents=True)
         final = {
-            "winner": {"architecture": NETS[0], "score": 0.9},
+            "winner": {"architecture": NETS[0], "score": 0.9, "recipe": derived.built_recipe().to_json()},
             "judged_by": "the weights",
             "earlier_choice": {
                 "number": 1,

@@ -52,6 +52,9 @@ def test_a_cell_is_trained_at_each_size_and_each_is_a_network_of_its_own_everywh
     ended = nas("scale", "winner:cells", *SIZES, "--no-track")
     assert ended.code == 0, ended.err
     path = cells.experiments / "cells-scaled.yaml"
+    assert path.read_text().startswith(
+        "# Made by `nas scale winner:cells --from cells --sizes 1@4,2@8,1@2 --name cells-scaled`;"
+    )
     tree = yaml.safe_load(path.read_text())
     stack = {"name": "cifar", "stem_multiplier": 1.0}
     assert tree["controller"]["entries"] == [
@@ -146,11 +149,33 @@ def test_a_cell_moves_to_a_folder_of_larger_images(nas: Nas, cells: Workspace) -
     ended = nas(*given, "--sizes", "1@8", "--no-track")
     assert ended.code == 0, ended.err
     made = load(cells.experiments / "cells-on-photos-48.yaml")
-    assert made.data.model_dump() == {"source": "folder", "name": "photos-48", "path": "photos", "size": 48}
+    assert made.data.model_dump() == {
+        **{"source": "folder", "name": "photos-48", "path": "photos"},
+        **{"size": 48, "fit": "crop"},  # photographs have many shapes, and keep their proportions
+    }
     recipe: Any = made.built_recipe(made.controller.options["entries"][0]["overrides"])
     assert (recipe.stack.name, recipe.stack.cells, recipe.stack.filters) == ("imagenet", 1, 8)
     assert (recipe.crop, recipe.upsample, recipe.flip, recipe.random_area) == (48, None, True, (0.08, 1.0))
     assert "imagenet 1@8" in ended.out
+    command = (
+        "nas transfer winner:cells --from cells --data photos --stack imagenet --sizes 1@8 --image-size 48 "
+        "--name cells-on-photos-48"
+    )
+    assert f"`{command}`" in (cells.experiments / "cells-on-photos-48.yaml").read_text()
+
+
+def test_images_have_the_size_of_the_stack_that_is_taken_over(
+    nas: Nas, cells: Workspace, write: Write
+) -> None:
+    write_folder(cells.root / "photos", {"cat": 12, "dog": 12})
+    stack = {"name": "imagenet", "cells": 1, "filters": 8}
+    trainer = {"name": "train", "trainer": "tests.final.fakes:train_stack"}
+    write("large", recipe={"name": "image", "stack": stack}, space={"name": "nasnet"}, evaluator=trainer)
+    given = ("transfer", CELL, "--from", "large", "--data", "photos", "--epochs", "1", "--no-track")
+    ended = nas(*given)
+    assert ended.code == 0, ended.err
+    made = load(cells.experiments / "large-on-photos-224.yaml")
+    assert (made.data.options["size"], made.built_recipe().crop) == (224, 224)
 
 
 def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspace, write: Write) -> None:
@@ -161,6 +186,20 @@ def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspa
     assert made.data.source == "digits"
     assert (made.built_recipe().contrast, made.built_recipe().hue) == (0.5, 0)  # no colours
     assert made.controller.options["entries"][0]["overrides"]["stack"]["cells"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(["--stack", "imagnet"], "did you mean 'imagenet'"), (["--from", "tiny"], "has no stack of them")],
+)
+def test_a_stack_that_can_not_be_is_told_before_the_images_are_prepared(
+    nas: Nas, cells: Workspace, write: Write, arguments: list[str], sentence: str
+) -> None:
+    write("tiny")
+    write_folder(cells.root / "photos", {"cat": 3, "dog": 3})
+    ended = nas("transfer", CELL, "--from", "cells", "--data", "photos", *arguments, "--no-track")
+    assert (ended.code, sentence in ended.err) == (2, True), ended.err
+    assert not cells.prepared("photos-32").exists()
 
 
 def test_data_that_are_not_there_are_told(nas: Nas, cells: Workspace) -> None:

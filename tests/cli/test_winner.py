@@ -33,12 +33,26 @@ def test_a_winners_cell_is_shown_in_the_stack_that_won(nas: Nas, write: Write, w
     write("cells", space={"name": "nasnet"}, recipe=recipe, controller={"name": "random"})
     folder = workspace.models("cells")
     folder.mkdir(parents=True)
+    larger = {**small, "filters": 4}
     shown = []
-    for point in ({}, {"stack": {**small, "filters": 4}}, None):
-        winner = {"architecture": cell, "grid_point": point}
-        (folder / "final.json").write_text(json.dumps({"winner": winner}))
+    for story in ({"grid_point": {}}, {"grid_point": {"stack": larger}}, {}, {"recipe": {"stack": larger}}):
+        (folder / "final.json").write_text(json.dumps({"winner": {"architecture": cell, **story}}))
         shown.append(json.loads(nas("show", "winner:cells", "--json").out)["model"]["parameters"])
-    assert shown[0] == shown[2] < shown[1]
+    assert shown[0] == shown[2] < shown[1] == shown[3]
+
+
+def test_a_winner_is_shown_for_another_experiment_as_that_trains_it(
+    nas: Nas, write: Write, workspace: Workspace
+) -> None:
+    write("small")
+    write("other")
+    folder = workspace.models("small")
+    folder.mkdir(parents=True)
+    winner = {"architecture": NETS[0], "grid_point": {"dropout": 0.5}}  # no field of the other's recipe
+    (folder / "final.json").write_text(json.dumps({"winner": winner}))
+    ended = nas("show", "winner:small", "other", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["text"] == NETS[0]
 
 
 def test_a_winner_that_is_not_there_is_wrong_input(nas: Nas, write: Write, workspace: Workspace) -> None:

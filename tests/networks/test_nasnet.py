@@ -260,13 +260,15 @@ def test_any_other_operation_or_input_breaks_the_equality(
     assert largest_error(features_and_logits(other, "logits", images)[1], expected) > 1e-2
 
 
-def test_nothing_outside_counts_in_poolings_unless_zeros_are_asked_for(small: keras.Model) -> None:
-    stack = replace(TINY, skip_reduction=True, zero_padding=False)
-    ours = built(NASNET_A, stack, small.input_shape[1:], 5, batch_norm_epsilon=1e-3).served()
-    assert not any(isinstance(layer, keras.layers.ZeroPadding2D) for layer in ours.layers[-200:])
-    poolings = [one for one in ours.layers if type(one).__name__.endswith("Pooling2D") and "s2" in one.name]
-    assert poolings
-    assert all(one.padding == "same" for one in poolings)
+def test_nothing_outside_counts_in_poolings_unless_zeros_are_asked_for() -> None:
+    for zeros in (False, True):
+        network = built(NASNET_A, replace(TINY, zero_padding=zeros), (33, 33, 3), 5).served()
+        poolings = [one for one in network.layers if "Pooling2D" in type(one).__name__ and "s2" in one.name]
+        windows = [one for one in poolings if one.pool_size != (1, 1)]
+        assert windows
+        assert {one.padding for one in windows} == {"valid" if zeros else "same"}
+        padded = {type(one.input._keras_history.operation) is keras.layers.ZeroPadding2D for one in windows}
+        assert padded == {zeros}
 
 
 # Size
