@@ -68,7 +68,7 @@ class ImageRecipe(Recipe):
         learning_rate: of the first epoch.
         momentum: of either optimizer; `nesterov` is of `sgd` alone.
         rmsprop_decay: of the mean square of each gradient. 0.9 and ε 1.0 are those of NASNet (Zoph et al.
-            2018, appendix A.4; Szegedy et al. 2016, §8).
+            2018, appendix A.7; Szegedy et al. 2016, §8).
         rmsprop_epsilon: added to the mean square under the root.
         gradient_clipping: the gradient's norm over all weights, the penalty's part included, is at most
             this; 0: off. NASNet's released code: 5 on CIFAR-10, 10 on ImageNet.
