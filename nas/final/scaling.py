@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from nas import plugins
-from nas.errors import InputError
+from nas.errors import InputError, printable
 from nas.experiment import read_yaml
 from nas.spaces import Architecture
 
@@ -39,7 +39,7 @@ on ImageNet (slim, `inception_preprocessing`)."""
 
 _OF_COLOURS = ("saturation", "hue")
 
-_SIZE = re.compile(r"([1-9]\d{0,3})@([1-9]\d{0,4})")
+_SIZE = re.compile(r"([1-9][0-9]{0,8})@([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def write(path: Path, tree: Mapping[str, Any], command: str, *, force: bool = Fa
     Raises:
         InputError: there is another one, or it can't be written.
     """
-    text = f"# Made by `{command}`; it is yours to change.\n" + yaml.safe_dump(
+    text = f"# Made by `{printable(command)}`; it is yours to change.\n" + yaml.safe_dump(
         dict(tree), sort_keys=False, allow_unicode=True, width=110
     )
     if path.is_file() and not force:

@@ -14,6 +14,9 @@ from nas.spaces.nasnet_network import Shape, first_normal_cell, network_cost
 from nas.spaces.options import whole_number
 from nas.spaces.stack import Stack, StackPart
 
+MOST_CELLS, MOST_FILTERS = 100, 10_000
+"""Beyond which a stack is refused: the largest of the paper has 7 cells in each part, or 168 filters."""
+
 DROP_PATHS = ("scheduled", "constant")
 """How dropping paths depends on time."""
 
@@ -68,8 +71,8 @@ class NasNetStack(Stack):
     zero_padding: bool = False
 
     def __post_init__(self) -> None:
-        whole_number("cells", self.cells, 1)
-        whole_number("filters", self.filters, self.least_filters)
+        whole_number("cells", self.cells, 1, MOST_CELLS)
+        whole_number("filters", self.filters, self.least_filters, MOST_FILTERS)
         for name, low, high in (
             ("stem_multiplier", "above 0", None),
             ("auxiliary", "at least 0", None),

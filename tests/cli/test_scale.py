@@ -119,6 +119,11 @@ def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cel
         (["winner:cells", "--sizes", "2x8"], "sizes are written N@F"),
         (["winner:cells", "--sizes", "0@8"], "sizes are written N@F"),
         (["winner:cells", "--sizes", ""], "sizes are written N@F"),
+        (["winner:cells", "--sizes", "1٢@2"], "sizes are written N@F"),
+        (
+            ["winner:cells", "--sizes", "99999@1"],
+            "cells must be a whole number of at least 1 and at most 100",
+        ),
         (["conv:3x3x4@0", "--from", "cells", "--sizes", "1@2"], "is a whole network"),
         ([CELL, "--sizes", "1@2"], "--from names the experiment"),
         (["winner:other", "--sizes", "1@2"], "'other' has no winner yet"),
@@ -206,3 +211,15 @@ def test_data_that_are_not_there_are_told(nas: Nas, cells: Workspace) -> None:
     ended = nas("transfer", "winner:cells", "--data", "nowhere", "--no-track")
     assert ended.code == 2
     assert "--data names neither an experiment" in ended.err
+
+
+def test_a_file_tells_in_one_line_what_made_it_whatever_the_folder_is_called(
+    nas: Nas, cells: Workspace
+) -> None:
+    write_folder(cells.root / "my\nphotos", {"cat": 12, "dog": 12})
+    given = ["transfer", "winner:cells", "--data", "my\nphotos", "--sizes", "1@4", "--image-size", "16"]
+    ended = nas(*given, "--name", "moved", "--no-track")
+    assert ended.code == 0, ended.err
+    first = (cells.experiments / "moved.yaml").read_text().splitlines()[0]
+    assert first.startswith("# Made by `nas transfer winner:cells --from cells --data ")
+    assert first.endswith("`; it is yours to change.")

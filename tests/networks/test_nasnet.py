@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from keras.src.applications.nasnet import NASNet
 
+from nas.errors import InputError
 from nas.networks import Network, Settings, build_network
 from nas.networks.nasnet import Dropout, DropPath
 from nas.spaces.nasnet import COMBINATIONS, OPERATIONS, Block, Cell, NasNetCells
@@ -545,3 +546,11 @@ def test_equal_seeds_give_equal_weights_and_kernels_begin_by_their_fan_out() -> 
     layer = "normal3_state0"
     assert not np.array_equal(first.get_layer(layer).kernel, other.get_layer(layer).kernel)
     assert np.std(first.get_layer(layer).kernel) == pytest.approx(np.sqrt(2 / 64), rel=0.1)
+
+
+@pytest.mark.parametrize("options", [{"cells": 101}, {"filters": 10_001}, {"cells": 0}, {"filters": 2.0}])
+def test_a_stack_out_of_all_proportion_is_refused_before_anything_is_counted(options: dict[str, Any]) -> None:
+    with pytest.raises(
+        InputError, match=f"{next(iter(options))} must be a whole number of at least 1 and at"
+    ):
+        CifarStack(**options)
