@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 from keras.src.applications.nasnet import NASNet
 
+from nas import datasets
 from nas.networks import Network, Settings, build_network
 from nas.networks.nasnet import Dropout, DropPath
 from nas.spaces.nasnet import COMBINATIONS, OPERATIONS, Block, Cell, NasNetCells
 from nas.spaces.nasnet_network import network_cost
 from nas.spaces.nasnet_stack import CifarStack, ImageNetStack, NasNetStack
-from nas.training import image
+from nas.training import image, image_export
 from nas.training.run import Run
+from nas.training.saving import served
 from tests.networks.test_build import counted_multiply_adds
 from tests.training.conftest import begin_python, digits, end_python, run  # noqa: F401 - fixtures
 
@@ -549,3 +552,26 @@ def test_equal_seeds_give_equal_weights_and_kernels_begin_by_their_fan_out() -> 
     layer = "normal3_state0"
     assert not np.array_equal(first.get_layer(layer).kernel, other.get_layer(layer).kernel)
     assert np.std(first.get_layer(layer).kernel) == pytest.approx(np.sqrt(2 / 64), rel=0.1)
+
+
+@pytest.mark.long
+def test_exports_of_a_network_with_every_special_part_predict_as_the_keras_model_does(
+    digits: datasets.Prepared,  # noqa: F811
+    run: Callable[..., Run],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    normal = "dil3x3@0+conv1x7_7x1@1%layer,sep3x3@0+max3x3@1%concat,avg3x3@2+identity@3%instance=4"
+    reduction = "dil3x3@0+max5x5@1%instance,conv1x7_7x1@0+identity@1%concat=2.3"
+    stack = {"name": "cifar", "cells": 1, "filters": 4, **ALL}
+    trained = run(f"nasnet:{normal}/{reduction}", tmp_path, epochs=1, train_examples=64, stack=stack)
+    image.train(trained)
+    made = image_export.export(str(tmp_path / "model.keras"), str(digits.folder), str(tmp_path))
+    assert (made["keras"], made["saved_model"]) == ("model.keras", "saved_model")
+    images = np.array(datasets.load(digits.folder, datasets.PreparedImages).split("validation")[0], "float32")
+    network = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    expected = network.predict(images, verbose=0)
+    np.testing.assert_allclose(served(tmp_path / "saved_model", images), expected, atol=1e-4)
+    if all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime")):
+        assert made["onnx"] == "model.onnx", made["onnx_missing"]  # it was compared before it was kept
+    else:
+        assert made["onnx"] is None
