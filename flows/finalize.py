@@ -51,7 +51,7 @@ def advance_stage(search: Search, stage: str) -> None:
         return {"trained": search.record.count("finished"), "well": search.record.count("ok")}
 
     try:
-        task(retrain_stage, name="retrain", task_run_name=stage, cache_policy=NO_CACHE)()
+        task(name="retrain", task_run_name=stage, cache_policy=NO_CACHE)(retrain_stage)()
     except BaseException as error:
         if not is_away(error) or was_stopped(error):
             raise

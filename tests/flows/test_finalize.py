@@ -31,8 +31,8 @@ class Stage:
 def test_a_stage_is_a_task_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[str, Any]] = []
 
-    def task(function: Callable[[], Any], *, task_run_name: str, **_: Any) -> Callable[[], None]:
-        return lambda: made.append((task_run_name, function()))
+    def task(*, task_run_name: str, **_: Any) -> Callable[[Any], Any]:
+        return lambda function: lambda: made.append((task_run_name, function()))
 
     monkeypatch.setattr(module, "task", task)
     stage: Any = Stage()
@@ -51,7 +51,7 @@ def test_a_stage_goes_on_without_prefect_only_if_its_api_is_away(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(module, "task", lambda *_, **__: fail)
+    monkeypatch.setattr(module, "task", lambda **_: lambda function: fail)
     stage: Any = Stage()
     if goes_on:
         advance_stage(stage, "the finals")
