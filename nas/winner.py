@@ -84,6 +84,23 @@ def winner_of(experiment: str, workspace: Workspace, load_kind: Callable[[str], 
         ) from error
 
 
+def winning_point(experiment: str, workspace: Workspace) -> dict[str, Any]:
+    """The recipe fields of the point of `final.grid` at which an experiment's winner was trained.
+
+    Args:
+        experiment: its name; it has a winner.
+        workspace: where its finals lie.
+
+    Raises:
+        InputError: what is there can't be read.
+    """
+    path = workspace.models(experiment) / "final.json"
+    point = _winner(path).get("grid_point", {})
+    if not isinstance(point, Mapping):
+        raise _unreadable(path, f"the winner's grid_point is {point!r:.60}")
+    return dict(point)
+
+
 def _how_to_make(experiment: str, workspace: Workspace) -> str:
     path = workspace.experiments / f"{experiment}.yaml"
     if path.is_file():
@@ -95,20 +112,32 @@ def _how_to_make(experiment: str, workspace: Workspace) -> str:
 
 def _text(path: Path) -> str:
     """The winner's text as `final.json` has it."""
+    text = _winner(path).get("architecture")
+    if not isinstance(text, str):
+        raise _unreadable(path, f"the winner is {text!r:.60}")
+    return text
+
+
+def _winner(path: Path) -> Mapping[str, Any]:
+    """The winner as `final.json` has it."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it has more than {_LARGEST:,} bytes")
-        text = json.loads(content)["winner"]["architecture"]
-        if not isinstance(text, str):
-            raise TypeError(f"the winner is {text!r:.60}")
+        won = json.loads(content)["winner"]
+        if not isinstance(won, Mapping):
+            raise TypeError(f"the winner is {won!r:.60}")
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not what `nas finalize` writes ({printable(f'{type(error).__name__}: {error}')}): "
-            "`nas finalize` or `dvc checkout` makes it again"
-        ) from error
-    return text
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
+    return won
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is not what `nas finalize` writes ({printable(reason)}): "
+        "`nas finalize` or `dvc checkout` makes it again"
+    )
 
 
 def architecture_texts(tree: Mapping[str, Any]) -> Iterator[Any]:

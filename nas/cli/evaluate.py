@@ -61,6 +61,7 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
     test, rank = evaluation["test"], evaluation["rank_correlation"]
     lines = [
         f"winner    {evaluation['architecture']}",
+        *([f"stack     {evaluation['stack']}"] if "stack" in evaluation else []),
         f"test      {_interval(test['winner'])} {test['metric'].replace('_', ' ')}, {test['examples']:,} "
         f"{test['unit']}, touched {_times(test['touches'])}",
     ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-
 import typer
 
 from nas.cli.common import Name, Track, check_disk, examples, load_experiment, screen
@@ -13,7 +10,6 @@ from nas.cli.live import Monitor, followed
 from nas.search.folders import read_json
 from nas.search.rewards import shown
 from nas.search.search import Search
-from nas.spaces import stack_in_words
 from nas.workspace import Workspace
 
 
@@ -32,7 +28,7 @@ def finalize(experiment: Name, track: Track = True) -> None:
     the best 3 as `final.recipe` and `final.grid` say. Each ring is a search of its own, as EXPERIMENT.ring1
     (`nas top EXPERIMENT.ring1`), and how well it agrees with the stage before is told as rank correlation.
     """
-    from nas.final.finalists import stage_in_words
+    from nas.final.finalists import stage_in_words, trained_stack
     from nas.final.finalize import finalize as run
 
     workspace = Workspace.here()
@@ -40,17 +36,18 @@ def finalize(experiment: Name, track: Track = True) -> None:
     check_disk(workspace)
     monitor = Monitor(screen())
 
-    def follow(search: Search) -> AbstractContextManager[None]:
+    def advance(search: Search) -> None:
         if loaded.final.rings:
             typer.echo(f"{stage_in_words(loaded, search.experiment)}:")
-        return followed(search, workspace, monitor, track)
+        with followed(search, workspace, monitor, track):
+            search.advance(search.experiment.budget)
 
-    folder = run(loaded, workspace, listeners=[monitor], follow=follow)
+    folder = run(loaded, workspace, listeners=[monitor], advance=advance)
     final = read_json(folder / "final.json")
     winner = final["winner"]
     typer.echo(f"winner  {winner['architecture']}")
-    if isinstance(stack := winner.get("recipe", {}).get("stack"), Mapping):
-        typer.echo(f"stack   {stack_in_words(stack)}")
+    if stack := trained_stack(winner):
+        typer.echo(f"stack   {stack}")
     typer.echo(f"score   {shown(winner['score'])} (validation)")
     if final.get("judged_by"):
         typer.echo(f"judged  by {final['judged_by']}")

@@ -21,7 +21,7 @@ from nas.cli.search import search
 from nas.errors import InputError
 from nas.experiment import Experiment, load, read_yaml, winner_text
 from nas.search.rewards import rule_of, shown
-from nas.spaces import parse_architecture
+from nas.spaces import overrides_in_words, parse_architecture
 from nas.workspace import Workspace
 
 Cell = Annotated[
@@ -81,8 +81,9 @@ def scale(
 
     It writes an ordinary experiment, experiments/NAME.yaml, whose list has the cell once for each size, and
     runs it as `nas search` does: stopped or killed, the same command goes on. The recipe is that of the
-    finals of EXPERIMENT, without their grid. Everything else works as for any experiment: `nas top NAME`,
-    `nas report NAME`, `nas finalize NAME` and `nas evaluate NAME` for the best of the sizes.
+    finals of EXPERIMENT, for winner:EXPERIMENT at the point of their grid that won (for another cell, and
+    with --from another experiment, without their grid). Everything else works as for any experiment:
+    `nas top NAME`, `nas report NAME`, `nas finalize NAME` and `nas evaluate NAME` for the best of the sizes.
 
     Accuracy is that on validation data; the test data are not touched. On data sets of the paper, its
     published results stand beside it, as published.
@@ -92,13 +93,14 @@ def scale(
     workspace = Workspace.here()
     chosen = scaling.parse_sizes(sizes)
     text, source = checked_cell(cell, source, workspace)
-    tree = read_yaml(experiment_path(source, workspace), "no experiment")
+    tree, recipe_of = finals_of(source, text, workspace)
     told = ", ".join(f"{size.cells}@{size.filters}" for size in chosen)
     about = f"{text} at {told}, as {source} trains its finals"
     made = scaling.scaled(tree, text, chosen, about=about, epochs=epochs)
     name = name or f"{Path(source).stem}-scaled"
     options = {"--from": source, "--sizes": sizes, "--epochs": epochs, "--name": name}
-    run(name, made, written_out("scale", text, options), workspace, force=force, track=track)
+    command = written_out("scale", text, options)
+    run(name, made, command, workspace, recipe_of=recipe_of, force=force, track=track)
 
 
 def checked_cell(cell: str, source: str, workspace: Workspace) -> tuple[str, str]:
@@ -117,6 +119,22 @@ def checked_cell(cell: str, source: str, workspace: Workspace) -> tuple[str, str
     return (architecture.text() if winning is None else cell.strip()), source or str(winning)
 
 
+def finals_of(source: str, cell: str, workspace: Workspace) -> tuple[dict[str, Any], str]:
+    """The YAML of an experiment as its finals train `cell`, and whose recipe that is, in words.
+
+    Its own winner is trained at the point of the grid that won; any other cell without the grid.
+    """
+    from nas.final.scaling import at_point
+
+    tree = read_yaml(experiment_path(source, workspace), "no experiment")
+    winning = winner.experiment_of(cell)
+    if winning != Path(source).stem:
+        return tree, f"the finals of {source}"
+    point = winner.winning_point(winning, workspace)
+    at = f" at the point of their grid that won: {overrides_in_words(point)}" if point else ""
+    return at_point(tree, point), f"the finals of {source}{at}"
+
+
 def written_out(command: str, cell: str, options: Mapping[str, Any]) -> str:
     """A command with all options that have a value, as one types it into a shell.
 
@@ -129,7 +147,14 @@ def written_out(command: str, cell: str, options: Mapping[str, Any]) -> str:
 
 
 def run(
-    name: str, tree: Mapping[str, Any], command: str, workspace: Workspace, *, force: bool, track: bool
+    name: str,
+    tree: Mapping[str, Any],
+    command: str,
+    workspace: Workspace,
+    *,
+    recipe_of: str,
+    force: bool,
+    track: bool,
 ) -> None:
     """Writes an experiment unless it is there, searches it, and shows its sizes.
 
@@ -146,7 +171,7 @@ def run(
     with tempfile.TemporaryDirectory() as folder:  # what can't be read isn't left behind
         scaling.write(Path(folder) / path.name, tree, command)
         load(Path(folder) / path.name, workspace=workspace)
-    fresh = scaling.write(path, tree, command, force=force)
+    fresh = scaling.write(path, tree, command, recipe_of=recipe_of, force=force)
     typer.echo(f"{'wrote' if fresh else 'goes on with'} {path}")
     search(name, [], None, None, None, None, None, track)
     show_sizes(load_experiment(name, workspace), workspace)

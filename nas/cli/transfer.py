@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nas.cli.common import Track, examples, experiment_path
-from nas.cli.scale import Cell, Epochs, Force, From, checked_cell, run, written_out
+from nas.cli.scale import Cell, Epochs, Force, From, checked_cell, finals_of, run, written_out
 from nas.errors import InputError
 from nas.experiment import Data, read_yaml
 from nas.workspace import Workspace
@@ -60,8 +60,9 @@ def transfer(
         int | None,
         typer.Option(
             min=8,
-            help="Height and width of what the network gets. Images of a folder are brought to it, in their "
-            "proportions, when they are prepared; 224 for the stack imagenet, else 32, if it is not named.",
+            help="Height and width of what the network gets; 224 for the stack imagenet, else 32, if it is "
+            "not named. Images of a folder are prepared at 8/7 of it, in their proportions, so that random "
+            "regions are rarely enlarged; the central 7/8 is what evaluations see.",
             show_default=False,
         ),
     ] = None,
@@ -79,9 +80,9 @@ def transfer(
     """Retrains a cell on another data set, with the augmentation that larger images are trained with.
 
     It writes an ordinary experiment, experiments/NAME.yaml, and runs it as `nas search` does: stopped or
-    killed, the same command goes on. The recipe is that of the finals of EXPERIMENT, but images are varied as
-    those of ImageNet are: random regions, mirrored, random colours. The file is yours to change
-    (`flip: false` where left and right matter), and `nas search NAME` runs it then.
+    killed, the same command goes on. The recipe is that of the finals of EXPERIMENT (see `nas scale`), but
+    images are varied as those of ImageNet are: random regions, mirrored, random colours. The
+    file is yours to change (`flip: false` where left and right matter), and `nas search NAME` runs it then.
 
     Accuracy is that on validation data; `nas finalize NAME` and `nas evaluate NAME` go on to the test.
     """
@@ -91,7 +92,7 @@ def transfer(
     workspace = Workspace.here()
     chosen = scaling.parse_sizes(sizes) if sizes else []
     text, source = checked_cell(cell, source, workspace)
-    tree = read_yaml(experiment_path(source, workspace), "no experiment")
+    tree, recipe_of = finals_of(source, text, workspace)
     wanted = image_size or IMAGE_SIZES.get(scaling.stack_name(tree, stack), IMAGE_SIZE)
     found, size = _data(data, image_size, wanted, workspace)
     prepared = datasets.prepare(Data(**found), workspace)
@@ -119,7 +120,8 @@ def transfer(
         "--epochs": epochs,
         "--name": name,
     }
-    run(name, made, written_out("transfer", text, options), workspace, force=force, track=track)
+    command = written_out("transfer", text, options)
+    run(name, made, command, workspace, recipe_of=recipe_of, force=force, track=track)
 
 
 def _data(
@@ -130,6 +132,8 @@ def _data(
     Raises:
         InputError: there is neither such an experiment nor such a folder.
     """
+    from nas.final.scaling import LARGE_IMAGES
+
     file = experiment_path(named, workspace)
     if file.is_file():
         found = read_yaml(file, "no experiment").get("data")
@@ -141,5 +145,6 @@ def _data(
     if not folder.is_dir():
         raise InputError(f"--data names neither an experiment ({file}) nor a folder ({folder})")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.") or "images"
-    found = {"source": "folder", "name": f"{name}-{wanted}", "path": named, "size": wanted, "fit": "crop"}
+    size = round(wanted / LARGE_IMAGES["central_fraction"])  # of which evaluations see the centre
+    found = {"source": "folder", "name": f"{name}-{size}", "path": named, "size": size, "fit": "crop"}
     return found, wanted

@@ -24,6 +24,7 @@ from nas.final.evaluations import (
     summed,
     tested,
 )
+from nas.final.finalists import trained_stack
 from nas.final.finalize import sha256
 from nas.final.rings import to_finals
 from nas.search.folders import replaced, write_json
@@ -46,7 +47,8 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         again: evaluate on the test data once more, which counts.
 
     Returns:
-        What `evaluation.json` holds: `test` (the metric, how many examples of what, evaluations for this
+        What `evaluation.json` holds: `architecture` and, of a cell, the `stack` that it won in;
+        `test` (the metric, how many examples of what, evaluations for this
         winner, and `value`, `low`, `high` of the winner and of the baseline: the 95 % interval), `details`
         of both (see `nas.training.measured.Measured`), `tested` (which models on which data, see
         `nas.final.evaluations.tested`), `test_set` (evaluations on these data by all experiments),
@@ -81,6 +83,7 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
     result = {
         "experiment": experiment.name,
         "architecture": final["winner"]["architecture"],
+        **({"stack": stack} if (stack := trained_stack(final["winner"])) else {}),
         "validation_score": final["winner"]["score"],
         "baseline_validation_score": final["baseline"]["score"] if final["baseline"] else None,
         "test": {

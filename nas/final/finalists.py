@@ -21,7 +21,7 @@ from nas.experiment import (
     stage_of,
 )
 from nas.search.record import Record, best_children
-from nas.spaces import Architecture, UnknownArchitecture, parse_architecture
+from nas.spaces import Architecture, UnknownArchitecture, parse_architecture, stack_in_words
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,18 @@ def stage_in_words(experiment: Experiment, derived: Experiment) -> str:
     of = f" of {len(experiment.final.rings)}" if ring else ""
     trainings, epochs = derived.budget.children, derived.built_recipe().epochs
     return f"{stage_of(derived.name)}{of}, {trainings} trainings of {epochs} epochs"
+
+
+def trained_stack(final: Mapping[str, Any]) -> str:
+    """The stack that a final, as `final.json` has it, was trained in (`cifar 2@8`); empty: there is none."""
+    stack = final.get("recipe", {}).get("stack")
+    return stack_in_words(stack) if isinstance(stack, Mapping) else ""
+
+
+def network_in_words(final: Mapping[str, Any]) -> str:
+    """The architecture of a final, as `final.json` has it, and the stack that it was trained in."""
+    text, stack = str(final.get("architecture", "?")), trained_stack(final)
+    return f"{text} · {stack}" if stack else text
 
 
 def _retraining(

@@ -7,7 +7,7 @@ import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from nas.errors import SearchError
 from nas.evaluation import ChildResult, Job, RewardRule
 from nas.experiment import Experiment, fingerprint
 from nas.final.finalists import Entry, entries, final_experiment, finalists, with_baseline
-from nas.final.rings import Follow, Rings, retrain_in_rings, to_finals
+from nas.final.rings import Advance, Rings, advance, retrain_in_rings, to_finals
 from nas.search.folders import replaced, write_json
 from nas.search.opening import check_evaluator, isolated_by, open_search, read_record
 from nas.search.record import Record
@@ -70,7 +70,7 @@ def finalize(
     workspace: Workspace,
     *,
     listeners: Sequence[Listener] = (),
-    follow: Follow | None = None,
+    advance: Advance = advance,
 ) -> Path:
     """Retrains the best architectures and the baseline from scratch, and exports the winner.
 
@@ -92,8 +92,8 @@ def finalize(
         experiment: its search has been made (all repeats).
         workspace: where everything lies.
         listeners: told of the finals' events.
-        follow: entered with the search of each ring and of the finals while it runs, e.g. a tracker's
-            `follow`.
+        advance: called with the search of each ring and of the finals, and carries it out, e.g. within a
+            tracker's `follow`.
 
     Returns:
         The folder `Workspace.models(name)`, replaced as a whole: `final.json` (all finalists with
@@ -118,7 +118,7 @@ def finalize(
         found = finalists(experiment, records)
         searches = [_origin(record) for record in records]
         most_parameters = _most_parameters(records)
-    rings = retrain_in_rings(experiment, found, workspace, listeners, follow)
+    rings = retrain_in_rings(experiment, found, workspace, listeners, advance)
     trainings = entries(experiment, with_baseline(experiment, rings.finalists))
     needed = FREE_BYTES + BYTES_PER_PARAMETER * len(trainings) * most_parameters
     workspace.state.mkdir(parents=True, exist_ok=True)
@@ -126,8 +126,7 @@ def finalize(
     derived = final_experiment(experiment, trainings)
     with open_search(derived, workspace, listeners=listeners, keep_files=True) as search:
         isolated = isolated_by(search.evaluator, derived.workers)  # before hours of training
-        with follow(search) if follow is not None else nullcontext():
-            search.advance(derived.budget)
+        advance(search)
         trained, winner, baseline = _choose(search, trainings)
         _delete_the_rest(search.record, [one for one in (winner, baseline) if one is not None])
         if winner is None:

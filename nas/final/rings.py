@@ -1,5 +1,7 @@
 """Retraining in widening rings, between the search and the finals: fewer networks, each trained for longer.
 
+What widens from ring to ring is the training, in epochs; the number of networks narrows.
+
 Each ring retrains the best of the stage before it, by the reward that this stage gave them, and is a search
 over a list with a record of its own, so that it goes on after any interruption and trains nothing twice. It
 keeps no weights: its rewards only choose what comes next.
@@ -13,7 +15,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,13 @@ from nas.workspace import Workspace
 
 logger = logging.getLogger("nas")
 
-Follow = Callable[[Search], AbstractContextManager[Any]]
-"""Makes the context in which a search runs, e.g. a tracker's `follow`."""
+Advance = Callable[[Search], None]
+"""Carries out the search that is one stage, a ring or the finals; see `advance`."""
+
+
+def advance(search: Search) -> None:
+    """Goes on with a stage until all its networks are trained."""
+    search.advance(search.experiment.budget)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def retrain_in_rings(
     found: Sequence[Finalist],
     workspace: Workspace,
     listeners: Sequence[Listener] = (),
-    follow: Follow | None = None,
+    advance: Advance = advance,
 ) -> Rings:
     """Retrains `found` in the rings of `final.rings`, one after the other, or goes on with them.
 
@@ -61,7 +67,7 @@ def retrain_in_rings(
         found: the best of the search; as many as the first ring wants.
         workspace: where everything lies.
         listeners: told of the rings' events.
-        follow: entered with each ring's search while it runs; a ring that is done needs none.
+        advance: called with each ring's search, and carries it out; a ring that is done needs none.
 
     Raises:
         SearchError: no network of a ring ended well.
@@ -78,8 +84,7 @@ def retrain_in_rings(
         with open_search(derived, workspace, listeners=listeners) as search:
             isolated_by(search.evaluator, derived.workers)  # the finals need it; before hours of training
             if not search.loop(derived.budget).over:
-                with follow(search) if follow is not None else nullcontext():
-                    search.advance(derived.budget)
+                advance(search)
             trained = _judged(search, found, number)
             records[search.record.path] = snapshot_path(derived, workspace).name
             ended = [child.result for child in search.record.children() if child.result is not None]

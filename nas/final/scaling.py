@@ -160,6 +160,12 @@ def transferred(
     return scaled(moved, text, chosen, about=about, epochs=epochs)
 
 
+def at_point(tree: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """The YAML of an experiment whose finals are trained at one point of their grid."""
+    final = _mapping(tree.get("final"))
+    return {**tree, "final": {**final, "recipe": {**_mapping(final.get("recipe")), **point}}}
+
+
 def stack_name(tree: Mapping[str, Any], other: str = "") -> str:
     """The name of the stack in which cells are trained.
 
@@ -202,21 +208,25 @@ def check_cell(architecture: Architecture) -> None:
         )
 
 
-def write(path: Path, tree: Mapping[str, Any], command: str, *, force: bool = False) -> bool:
+def write(
+    path: Path, tree: Mapping[str, Any], command: str, *, recipe_of: str = "", force: bool = False
+) -> bool:
     """Writes an experiment's file unless there is one that says the same; returns whether it was written.
 
     Args:
         path: the file.
         tree: what it shall say.
         command: that makes it, told at the top of the file.
+        recipe_of: whose recipe it has, in words, told there too.
         force: replace one that says something else.
 
     Raises:
         InputError: there is another one, or it can't be written.
     """
-    text = f"# Made by `{printable(command)}`; it is yours to change.\n" + yaml.safe_dump(
-        dict(tree), sort_keys=False, allow_unicode=True, width=110
-    )
+    head = f"# Made by `{printable(command)}`; it is yours to change.\n"
+    if recipe_of:
+        head += f"# The recipe is that of {recipe_of}.\n"
+    text = head + yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, width=110)
     if path.is_file() and not force:
         there = read_yaml(path, "no experiment")
         if there == yaml.safe_load(text):

@@ -96,7 +96,7 @@ def _fan_out(seed: int) -> keras.Initializer:
 
 
 class _KerasParts(Parts):
-    """`nas.spaces.nasnet_network.Parts` of Keras layers.
+    """`nas.spaces.nasnet_network.NetworkParts` of Keras layers.
 
     What has no weights is made once: operations on the same state share its ReLU and its poolings.
 

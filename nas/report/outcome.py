@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nas.final.finalists import network_in_words
 from nas.final.rings import correlation_lines
 from nas.report import charts
 from nas.report.drawings.svg import inline
@@ -13,7 +14,7 @@ from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
 from nas.report.results import ExperimentResults
 from nas.report.sections import device_seconds
-from nas.spaces import overrides_in_words, stack_in_words
+from nas.spaces import overrides_in_words
 from nas.spaces.conv import ConvNet
 from nas.spaces.resnet import ResNet
 
@@ -67,8 +68,9 @@ def result(results: ExperimentResults) -> list[str]:
         found = [element("p", f"Not tested yet: nas evaluate {name} tests the winner.")]
         if results.earlier is not None:
             test = results.earlier["test"]
+            named = (results.earlier["architecture"], results.earlier.get("stack"))
             text = (
-                f"An earlier winner, {results.earlier['architecture']}, had the test "
+                f"An earlier winner, {' · '.join(filter(None, named))}, had the test "
                 f"{test['metric'].replace('_', ' ')} {with_interval(test['winner'], test['metric'])}."
             )
             found.append(element("p", text, "note"))
@@ -87,7 +89,7 @@ def result(results: ExperimentResults) -> list[str]:
                     with_interval(found, test["metric"]),
                     measured(one["score"], results.rule.metric),
                     one["parameters"],
-                    one["architecture"],
+                    network_in_words(one),
                 )
                 for role, one, found in rows
             ],
@@ -171,7 +173,7 @@ def finals(results: ExperimentResults) -> list[str]:
             measured(one["search"]["proxy_score"], metric) if one["search"] else None,
             *(_in_ring(one, number, metric) for number in rings),
             one["epochs"],
-            _network(one),
+            network_in_words(one),
         )
         for one in final["finalists"]
     ]
@@ -212,13 +214,6 @@ def finals(results: ExperimentResults) -> list[str]:
         text = "; ".join(correlation_lines(stages))
         parts.append(element("p", f"Rank correlation (Kendall's tau) from stage to stage: {text}."))
     return parts
-
-
-def _network(one: Mapping[str, Any]) -> str:
-    """A final's architecture, and the stack that it was trained in."""
-    stack = one.get("recipe", {}).get("stack")
-    text = str(one["architecture"])
-    return f"{text} · {stack_in_words(stack)}" if isinstance(stack, Mapping) else text
 
 
 def _in_ring(one: Mapping[str, Any], number: int, metric: str) -> str | None:

@@ -15,6 +15,7 @@ from nas.report.formatting import counted, duration, measured, plain, with_inter
 from nas.report.html import around, element, folded, table
 from nas.report.published import SOURCE, published_on
 from nas.report.results import ExperimentResults, Searched
+from nas.spaces import stack_in_words
 
 STAGES = ("search", "finalize", "evaluate")
 
@@ -171,10 +172,16 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
         if key == "name":
             yield str(value)
         elif isinstance(value, Mapping) and "name" in value:
-            options = ", ".join(_settings({name: each for name, each in value.items() if name != "name"}))
-            yield f"{key.replace('_', ' ')} {value['name']}" + (f" ({options})" if options else "")
+            yield f"{key.replace('_', ' ')} {_named_in_words(key, value)}"
         elif value not in ("", (), {}, []):
             yield f"{key.replace('_', ' ')} {value}"
+
+
+def _named_in_words(key: str, part: Mapping[str, Any]) -> str:
+    if key == "stack":
+        return stack_in_words(part)
+    options = ", ".join(_settings({name: each for name, each in part.items() if name != "name"}))
+    return f"{part['name']} ({options})" if options else str(part["name"])
 
 
 def cost(results: ExperimentResults) -> list[str]:

@@ -3,8 +3,9 @@
 Source: Zoph, Vasudevan, Shlens & Le (2018), §3 and appendix A, and where the paper is silent the authors'
 released code, tensorflow/models `research/slim/nets/nasnet` (`nasnet.py`, `nasnet_utils.py`).
 
-`wire` puts the network together out of `Parts`: those of `nas.networks.nasnet` make Keras layers, those of
-`CountedParts` only carry shapes along and count. So what a network costs can't differ from what is built.
+`wire` puts the network together out of `NetworkParts`: those of `nas.networks.nasnet` make Keras layers,
+those of `CountedParts` only carry shapes along and count. So what a network costs can't differ from what is
+built.
 
 Beyond the authors' code, which builds NASNet-A alone and adds all states, we chose:
 
@@ -43,7 +44,7 @@ Padding = Literal["same", "valid"]
 T = TypeVar("T")
 
 
-class Parts(Protocol[T]):
+class NetworkParts(Protocol[T]):
     """What networks of cells are made of; `T` stands for a batch of maps.
 
     Windows have SAME padding unless something else is said. The names are those of layers.
@@ -157,7 +158,7 @@ AUXILIARY_FILTERS = (128, 768)
 
 
 def wire(
-    parts: Parts[T], cells: NasNetCells, stack: NasNetStack, image: T, classes: int, *, head: bool
+    parts: NetworkParts[T], cells: NasNetCells, stack: NasNetStack, image: T, classes: int, *, head: bool
 ) -> tuple[T, T | None]:
     """Puts the network of a stack of cells together.
 
@@ -237,7 +238,7 @@ class _Wiring(Generic[T]):
         outputs: of the stem and of the cells so far, each as the states that go on.
     """
 
-    def __init__(self, parts: Parts[T], cells: NasNetCells, stack: NasNetStack) -> None:
+    def __init__(self, parts: NetworkParts[T], cells: NasNetCells, stack: NasNetStack) -> None:
         self._parts, self._cells, self._stack = parts, cells, stack
         self._total = 3 * stack.cells + 2 + len(stack.stem_scales)
         self._count = 0
@@ -312,13 +313,20 @@ class _CellWiring(Generic[T]):
         filters: of its operations.
         stride: of the operations on states that come from outside.
         joined: whether its outputs are joined into one.
-        keep: of the paths, see `Parts.path`.
+        keep: of the paths, see `NetworkParts.path`.
         zeros: see `NasNetStack.zero_padding`.
         name: what the names of its layers begin with.
     """
 
     def __init__(
-        self, parts: Parts[T], filters: int, stride: int, joined: bool, keep: float, zeros: bool, name: str
+        self,
+        parts: NetworkParts[T],
+        filters: int,
+        stride: int,
+        joined: bool,
+        keep: float,
+        zeros: bool,
+        name: str,
     ) -> None:
         self._parts, self._filters, self._stride, self._joined = parts, filters, stride, joined
         self._keep, self._zeros, self._name = keep, zeros, name
@@ -446,7 +454,7 @@ class _CellWiring(Generic[T]):
         return parts.batch_norm(parts.concatenated(halves, name=f"{name}_concat"), name=f"{name}_norm")
 
 
-def _auxiliary_logits(parts: Parts[T], features: T, classes: int) -> T:
+def _auxiliary_logits(parts: NetworkParts[T], features: T, classes: int) -> T:
     """`_build_aux_head` of the authors' code."""
     height, width, _ = parts.shape(features)
     window = (min(height, 5), min(width, 5))

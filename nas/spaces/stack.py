@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from nas import plugins
 from nas.errors import cut, printable
 from nas.spaces.architecture import Architecture, Cost
 
@@ -31,22 +32,38 @@ class StackPart:
 
 
 def stack_in_words(options: Mapping[str, Any]) -> str:
-    """A stack's options, as YAML and records have them, in a few words: `NAME N@F`, then what else they say.
+    """A stack's options, as YAML and records have them, in a few words: `NAME N@F`, then what isn't default.
 
-    N are the cells and F the filters, as far as it has such; nothing is looked up or imported.
+    N are the cells and F the filters, as far as it has such. Only of our own stacks the defaults are known:
+    no other is looked up or imported.
 
     Example:
         >>> stack_in_words({"name": "cifar", "cells": 2, "filters": 8, "auxiliary": 0.4})
         'cifar 2@8, auxiliary 0.4'
+        >>> stack_in_words({"name": "cifar", "cells": 2, "filters": 8, "auxiliary": 0.0})
+        'cifar 2@8'
         >>> stack_in_words({"name": "my.stacks:Plain", "rows": 3})
         'Plain, rows 3'
     """
-    rest = dict(options)
+    defaults = _defaults(options.get("name"))
+    sizes: dict[str, Any] = {size: defaults[size] for size in ("cells", "filters") if size in defaults}
+    rest = {**sizes, **options}
     words = str(rest.pop("name", "?")).rpartition(":")[2]
     if "cells" in rest and "filters" in rest:
         words += f" {rest.pop('cells')}@{rest.pop('filters')}"
-    others = (f"{str(key).replace('_', ' ')} {value}" for key, value in rest.items())
+    others = (
+        f"{str(key).replace('_', ' ')} {value}"
+        for key, value in rest.items()
+        if key not in defaults or value != defaults[key]
+    )
     return cut(printable(", ".join([words, *others])), LONGEST_WORDS)
+
+
+def _defaults(name: Any) -> dict[str, Any]:
+    """The defaults of one of our stacks; of any other name none."""
+    if not isinstance(name, str) or name not in plugins.BUILT_IN["stack"]:
+        return {}
+    return {field.name: field.default for field in fields(plugins.find("stack", name))}
 
 
 def overrides_in_words(overrides: Mapping[str, Any]) -> str:

@@ -152,7 +152,10 @@ def recoloured(
 def cut_out(images: Any, side: int, seed: keras.random.SeedGenerator) -> Any:
     """Images with zeros in a square of `side`, whose centre is any pixel, so that a part may lie outside.
 
-    Source: DeVries & Taylor (2017), §3.2, and their code: from centre − side/2 on, `side` pixels.
+    Source: DeVries & Taylor (2017), §3.2, and their code: an even side begins at centre − side/2.
+
+    Differs from their code: an odd side has the centre in its middle; theirs ends one pixel earlier, so that
+    the square is one pixel smaller.
 
     Args:
         images: whitened, so that 0 is the mean colour.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +29,9 @@ NEEDS = {
     "central_fraction": ("random_area", "[0.08, 1.0]"),
 }
 """Fields that mean something only beside another one: that, and a value that it needs."""
+
+IS_ON: Mapping[str, Callable[[Any], bool]] = {"random_area": lambda value: value is not None}
+"""When a field of `NEEDS` has what others need, if that isn't one value alone, which is then an example."""
 
 EXAMPLES = {"random_area": (0.08, 1.0), "random_aspect": (0.75, 1.33)}
 """Of fields that are a smallest and a largest number; those of Inception, and of the authors' slim."""
@@ -229,7 +232,7 @@ class ImageRecipe(Recipe):
                 continue
             other, value = NEEDS[one.name]
             has = getattr(self, other)
-            if has != value and (other != "random_area" or has is None):
+            if not IS_ON.get(other, value.__eq__)(has):
                 raise InputError(
                     f"{one.name} belongs to {other}: {value}, and would do nothing with {other}: "
                     f"{'null' if has is None else has}: leave it out, or set {other}. "

@@ -41,4 +41,4 @@ def test_the_stack_that_a_winning_cell_was_trained_in_is_told(nas: Nas, write: W
         controller={"name": "random"},
         recipe={"name": "image", "upsample": None, "crop": None, "stack": {"name": "cifar", "filters": 4}},
     )
-    assert f"winner  {NETS[0]}\nstack   cifar 6@4, " in nas("finalize", "tiny").out
+    assert f"winner  {NETS[0]}\nstack   cifar 6@4\n" in nas("finalize", "tiny").out

@@ -101,6 +101,23 @@ def test_a_cell_is_trained_at_each_size_and_each_is_a_network_of_its_own_everywh
     assert "3 children in 1 round" in again.out
 
 
+def test_a_winner_is_scaled_by_the_point_of_the_grid_that_won_and_any_other_cell_without(
+    nas: Nas, cells: Workspace
+) -> None:
+    story = {"architecture": CELL, "grid_point": {"learning_rate": 0.025}}
+    (cells.models("cells") / "final.json").write_text(json.dumps({"winner": story}))
+    assert nas("scale", "winner:cells", "--sizes", "1@2", "--no-track").code == 0
+    assert nas("scale", CELL, "--from", "cells", "--sizes", "1@2", "--name", "text", "--no-track").code == 0
+    won, other = (cells.experiments / f"{name}.yaml" for name in ("cells-scaled", "text"))
+    recipe = "# The recipe is that of the finals of cells"
+    assert won.read_text().splitlines()[1] == (
+        f"{recipe} at the point of their grid that won: learning_rate=0.025."
+    )
+    assert other.read_text().splitlines()[1] == f"{recipe}."
+    assert load(won).built_recipe().to_json()["learning_rate"] == 0.025
+    assert "learning_rate" not in yaml.safe_load(other.read_text())["recipe"]
+
+
 def test_a_file_that_says_something_else_is_replaced_only_by_force(nas: Nas, cells: Workspace) -> None:
     path = cells.experiments / "mine.yaml"
     path.write_text("about: mine\n")
@@ -153,20 +170,21 @@ def test_a_cell_moves_to_a_folder_of_larger_images(nas: Nas, cells: Workspace) -
     given = ["transfer", "winner:cells", "--data", "photos", "--stack", "imagenet", "--image-size", "48"]
     ended = nas(*given, "--sizes", "1@8", "--no-track")
     assert ended.code == 0, ended.err
-    made = load(cells.experiments / "cells-on-photos-48.yaml")
+    made = load(cells.experiments / "cells-on-photos-55.yaml")
     assert made.data.model_dump() == {
-        **{"source": "folder", "name": "photos-48", "path": "photos"},
-        **{"size": 48, "fit": "crop"},  # photographs have many shapes, and keep their proportions
+        **{"source": "folder", "name": "photos-55", "path": "photos"},
+        **{"size": 55, "fit": "crop"},  # photographs have many shapes, and keep their proportions
     }
     recipe: Any = made.built_recipe(made.controller.options["entries"][0]["overrides"])
     assert (recipe.stack.name, recipe.stack.cells, recipe.stack.filters) == ("imagenet", 1, 8)
     assert (recipe.crop, recipe.upsample, recipe.flip, recipe.random_area) == (48, None, True, (0.08, 1.0))
+    assert recipe.central_region((55, 55, 3)) == (49, 49)  # brought to 48, a rounding apart
     assert "imagenet 1@8" in ended.out
     command = (
         "nas transfer winner:cells --from cells --data photos --stack imagenet --sizes 1@8 --image-size 48 "
-        "--name cells-on-photos-48"
+        "--name cells-on-photos-55"
     )
-    assert f"`{command}`" in (cells.experiments / "cells-on-photos-48.yaml").read_text()
+    assert f"`{command}`" in (cells.experiments / "cells-on-photos-55.yaml").read_text()
 
 
 def test_images_have_the_size_of_the_stack_that_is_taken_over(
@@ -179,8 +197,9 @@ def test_images_have_the_size_of_the_stack_that_is_taken_over(
     given = ("transfer", CELL, "--from", "large", "--data", "photos", "--epochs", "1", "--no-track")
     ended = nas(*given)
     assert ended.code == 0, ended.err
-    made = load(cells.experiments / "large-on-photos-224.yaml")
-    assert (made.data.options["size"], made.built_recipe().crop) == (224, 224)
+    made = load(cells.experiments / "large-on-photos-256.yaml")
+    assert (made.data.options["size"], made.built_recipe().crop) == (256, 224)
+    assert made.built_recipe().central_region((256, 256, 3)) == (224, 224)
 
 
 def test_a_cell_moves_to_the_data_of_another_experiment(nas: Nas, cells: Workspace, write: Write) -> None:
@@ -204,7 +223,7 @@ def test_a_stack_that_can_not_be_is_told_before_the_images_are_prepared(
     write_folder(cells.root / "photos", {"cat": 3, "dog": 3})
     ended = nas("transfer", CELL, "--from", "cells", "--data", "photos", *arguments, "--no-track")
     assert (ended.code, sentence in ended.err) == (2, True), ended.err
-    assert not cells.prepared("photos-32").exists()
+    assert not cells.prepared("photos-37").exists()
 
 
 def test_data_that_are_not_there_are_told(nas: Nas, cells: Workspace) -> None:

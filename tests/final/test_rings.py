@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from nas.experiment import Experiment, load
 from nas.final.evaluate import evaluate
 from nas.final.finalists import Entry, finalists, ring_experiment
 from nas.final.finalize import finalize
-from nas.final.rings import kendall
+from nas.final.rings import advance, kendall
 from nas.report.page import write
 from nas.search.opening import open_search, read_record, record_path
 from nas.search.search import Search
@@ -93,12 +92,11 @@ def test_an_interrupted_ring_goes_on_and_a_done_one_is_neither_trained_nor_follo
     assert len(trainings(workspace.root)) == 1
     followed = []
 
-    @contextmanager
-    def follow(search: Search) -> Iterator[None]:
+    def follow(search: Search) -> None:
         followed.append(search.experiment.name)
-        yield
+        advance(search)
 
-    finalize(experiment, workspace, follow=follow)
+    finalize(experiment, workspace, advance=follow)
     assert followed == ["tiny.ring1", "tiny.ring2", "tiny.final"]
     before = trainings(workspace.root)
     assert len(before) == 6 + 3
@@ -106,7 +104,7 @@ def test_an_interrupted_ring_goes_on_and_a_done_one_is_neither_trained_nor_follo
     shutil.rmtree(record_path(first, workspace).parent)  # another clone has the snapshot beside the winner
     with read_record(first, workspace) as record:
         assert record.path == workspace.models("tiny") / "ring-1.sqlite"
-    finalize(experiment, workspace, follow=follow)
+    finalize(experiment, workspace, advance=follow)
     assert followed[3:] == ["tiny.final"]
     assert trainings(workspace.root) == before
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +16,16 @@ import numpy as np
 import pytest
 from keras.src.applications.nasnet import NASNet
 
+from nas import datasets
 from nas.errors import InputError
 from nas.networks import Network, Settings, build_network
 from nas.networks.nasnet import Dropout, DropPath
 from nas.spaces.nasnet import COMBINATIONS, OPERATIONS, Block, Cell, NasNetCells
 from nas.spaces.nasnet_network import network_cost
 from nas.spaces.nasnet_stack import CifarStack, ImageNetStack, NasNetStack
-from nas.training import image
+from nas.training import image, image_export
 from nas.training.run import Run
+from nas.training.saving import served
 from tests.networks.test_build import counted_multiply_adds
 from tests.training.conftest import begin_python, digits, end_python, run  # noqa: F401 - fixtures
 
@@ -417,6 +421,7 @@ def test_other_published_cells_build(name: str) -> None:
 ALL = {"auxiliary": 0.4, "drop_path_keep": 0.6, "dropout": 0.5}
 CELL = "sep3x3@0+avg3x3@1,identity@0+conv1x1@1=2.3"
 CELLS = NasNetCells.from_body(f"{CELL}/{CELL}")
+SMALLEST = NasNetCells.from_body("conv1x1@0+identity@1=2/avg3x3@0+identity@1=2")
 
 
 def paths(network: Network) -> dict[str, DropPath]:
@@ -508,33 +513,35 @@ def test_what_is_served_loads_without_our_code_and_gives_what_training_judged(tm
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-5)
 
 
-@pytest.mark.long
 def test_a_training_with_all_of_this_that_is_interrupted_ends_equal(
     run: Callable[..., Run],  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = {"epochs": 2, "stack": {"name": "cifar", "cells": 1, "filters": 4, **ALL}}
-    whole = run(CELLS.text(), tmp_path / "whole", **options)
-    image.train(whole)
-    real = image._Training._epoch
+    options = {
+        "train_examples": 64,
+        "steps_per_execution": 1,
+        "stack": {"name": "cifar", "cells": 1, "filters": 2, **ALL},
+    }
+    real, begun = image._Training._epoch, []
 
-    def killed(self: Any, epoch: int) -> dict[str, float]:
-        if epoch == 1:
-            raise KeyboardInterrupt
+    def noted(self: Any, epoch: int) -> dict[str, float]:
+        begun.append(epoch)
+        if begun == [0, 1]:  # what a training that is killed here leaves
+            shutil.copytree(tmp_path / "whole", tmp_path / "again")
         return real(self, epoch)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(image._Training, "_epoch", killed)
-        with pytest.raises(KeyboardInterrupt):
-            image.train(run(CELLS.text(), tmp_path / "again", **options))
-    image.train(run(CELLS.text(), tmp_path / "again", **options))
+    monkeypatch.setattr(image._Training, "_epoch", noted)
+    whole = run(SMALLEST.text(), tmp_path / "whole", **options)
+    image.train(whole)
+    image.train(run(SMALLEST.text(), tmp_path / "again", **options))
+    assert begun == [0, 1, 1]
     one, other = (
         keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in ("whole", "again")
     )
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert whole.parameters == CifarStack(1, 4).cost(CELLS, (8, 8, 1), 10).parameters
+    assert whole.parameters == CifarStack(1, 2).cost(SMALLEST, (8, 8, 1), 10).parameters
 
 
 def test_equal_seeds_give_equal_weights_and_kernels_begin_by_their_fan_out() -> None:
@@ -554,3 +561,26 @@ def test_a_stack_out_of_all_proportion_is_refused_before_anything_is_counted(opt
         InputError, match=f"{next(iter(options))} must be a whole number of at least 1 and at"
     ):
         CifarStack(**options)
+
+
+@pytest.mark.long
+def test_exports_of_a_network_with_every_special_part_predict_as_the_keras_model_does(
+    digits: datasets.Prepared,  # noqa: F811
+    run: Callable[..., Run],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    normal = "dil3x3@0+conv1x7_7x1@1%layer,sep3x3@0+max3x3@1%concat,avg3x3@2+identity@3%instance=4"
+    reduction = "dil3x3@0+max5x5@1%instance,conv1x7_7x1@0+identity@1%concat=2.3"
+    stack = {"name": "cifar", "cells": 1, "filters": 4, **ALL}
+    trained = run(f"nasnet:{normal}/{reduction}", tmp_path, epochs=1, train_examples=64, stack=stack)
+    image.train(trained)
+    made = image_export.export(str(tmp_path / "model.keras"), str(digits.folder), str(tmp_path))
+    assert (made["keras"], made["saved_model"]) == ("model.keras", "saved_model")
+    images = np.array(datasets.load(digits.folder, datasets.PreparedImages).split("validation")[0], "float32")
+    network = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    expected = network.predict(images, verbose=0)
+    np.testing.assert_allclose(served(tmp_path / "saved_model", images), expected, atol=1e-4)
+    if all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime")):
+        assert made["onnx"] == "model.onnx", made["onnx_missing"]  # it was compared before it was kept
+    else:
+        assert made["onnx"] is None

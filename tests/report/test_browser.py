@@ -228,7 +228,7 @@ def test_pairs_of_cells_are_legible_beside_their_network(
     write_page([pairs], tmp_path / "pairs.html")
     with opened(running, tmp_path / "pairs.html", width) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        expect(page.get_by_text("stack cifar (cells 2, filters 7)")).to_be_visible()
+        expect(page.get_by_text("stack cifar 2@7")).to_be_visible()
         page.evaluate("location.hash = 'child-0-0-5'")
         drawn = page.locator("dialog svg.drawing text").all_text_contents()
         assert {"hi", "hi−1", "hi+1", "2 × normal", "7 filters", "28 filters"} <= set(drawn)
