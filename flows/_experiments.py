@@ -13,14 +13,15 @@ from nas.experiment import Experiment, load, parse_setting
 from nas.workspace import Workspace
 
 
-def experiment(name: str, settings: Mapping[str, Any] | None = None) -> Experiment:
+def experiment(name: str, settings: Mapping[str, Any] | None = None, *, winners: bool = True) -> Experiment:
     """The experiment of the workspace's file `experiments/NAME.yaml`, or of the file at a path.
 
     Args:
         name: of the experiment, or a path that ends in `.yaml`.
         settings: values that replace the file's, by dotted key.
+        winners: put the winners that it names in place of `winner:EXPERIMENT`.
     """
-    return load(_path(name), settings)
+    return load(_path(name), settings, winners=winners)
 
 
 def _path(name: str) -> Path:
@@ -42,12 +43,12 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     return made
 
 
-def check(arguments: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace, *, winners: bool = True) -> None:
     """Raises InputError if the experiment of a parsed command line can't be what it says.
 
     What DVC would read otherwise is only told: not every experiment goes there.
     """
-    experiment(arguments.experiment, settings(arguments))
+    experiment(arguments.experiment, settings(arguments), winners=winners)
     for line in read_otherwise(_path(arguments.experiment)):
         logger.warning("%s", line)
 

@@ -19,7 +19,7 @@ from nas.workspace import Workspace
 @task(name="prepare-data", cache_policy=NO_CACHE)
 def prepare_data(experiment: str, settings: dict[str, Any] | None) -> dict[str, Any]:
     """Downloads, checks and splits the data unless they lie prepared; returns what they are."""
-    chosen = _experiments.experiment(experiment, settings)
+    chosen = _experiments.experiment(experiment, settings, winners=False)  # data come before any winner
     data = datasets.prepare(chosen.data, Workspace.here())
     return {"name": data.name, "digest": data.digest, **data.sizes}
 
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = _experiments.parser(__doc__).parse_args(words)
     return run(
         lambda: prepare(arguments.experiment, _experiments.settings(arguments)),
-        lambda: _experiments.check(arguments),
+        lambda: _experiments.check(arguments, winners=False),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 from nas import plugins
 from nas.errors import InputError
 from nas.spaces.architecture import Architecture, recorded_architecture
+from nas.spaces.stack import stack_in_words
 from nas.spaces.steps import Tokens
 
 LONGEST_MESSAGE = 2000
@@ -97,6 +99,24 @@ class Proposal:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     log_probability: float = 0.0
     policy_version: int = 0
+
+    @property
+    def stack(self) -> str:
+        """The stack of its own in which a cell is trained (`cifar 2@8`); empty: the recipe's, or none."""
+        own = self.overrides.get("stack")
+        return stack_in_words(own) if isinstance(own, Mapping) else ""
+
+    @property
+    def network(self) -> tuple[Architecture, str]:
+        """What is trained, the stack of its own as JSON: a cell in another stack is another network."""
+        own = self.overrides.get("stack")
+        return self.architecture, json.dumps(own, sort_keys=True) if isinstance(own, Mapping) else ""
+
+    @property
+    def text(self) -> str:
+        """The architecture's text form and the stack of its own, if it has one, for people."""
+        text = self.architecture.text()
+        return f"{text} · {self.stack}" if self.stack else text
 
     def to_json(self) -> dict[str, Any]:
         out = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -23,10 +23,11 @@ from pydantic import (
     model_validator,
 )
 
-from nas import definitions, plugins
+from nas import definitions, plugins, winner
 from nas.errors import InputError, cut, nearest
 from nas.evaluation import RewardRule, evaluator_class, reward_rule
 from nas.spaces import Space, first_architecture, parse_architecture
+from nas.workspace import Workspace
 
 logger = logging.getLogger("nas")
 
@@ -35,6 +36,8 @@ SEMANTICS = 1
 
 FINAL_SUFFIX = ".final"
 """Ends the names of experiments that retrain the best of another one (see `nas.final.finalists`)."""
+
+_RING = re.compile(r"(?P<experiment>.+)\.ring(?P<number>[1-9]\d*)")
 
 LONGEST_YAML = 1_000_000
 """Characters of a YAML text that are read, also after its aliases are written out."""
@@ -142,9 +145,20 @@ class Workers(_Strict):
     """How often a child is begun again after the search itself was interrupted."""
 
 
+class Ring(_Strict):
+    """One round of retraining between the search and the finals (see `nas.final.rings`)."""
+
+    top: PositiveInt
+    """How many it retrains: the best of the stage before."""
+    recipe: dict[str, Any] = {}
+    """Recipe fields that differ from the search's."""
+
+
 class Final(_Strict):
     """How the best architectures are retrained and the winner is chosen."""
 
+    rings: tuple[Ring, ...] = ()
+    """Retraining in widening rings before the finals, each of fewer networks than the one before."""
     top: PositiveInt = 3
     recipe: dict[str, Any] = {}
     """Recipe fields that differ from the search's, e.g. more epochs."""
@@ -155,6 +169,16 @@ class Final(_Strict):
     evaluator: Part | None = None
     """What retrains them, whatever scored the search; None: see `Experiment.finals_evaluator`."""
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _narrowing(self) -> Self:
+        tops = [*(ring.top for ring in self.rings), self.top]
+        if tops != sorted(tops, reverse=True):
+            raise ValueError(
+                "each ring, and final.top after the last, retrains at most as many as the stage before it; "
+                f"here these are {', '.join(map(str, tops))}"
+            )
+        return self
 
 
 class Experiment(_Strict):
@@ -217,6 +241,16 @@ class Experiment(_Strict):
             InputError: a field is not allowed, or the experiment trains nothing.
         """
         return plugins.make("recipe", {**self.recipe_options(), **(overrides or {})})
+
+    def recorded_recipe(self, overrides: Mapping[str, Any]) -> Any:
+        """The recipe with overrides that stand in a record: a stack that only they name is not imported.
+
+        Raises:
+            InputError: a field is not allowed, or the stack is not known here.
+        """
+        if isinstance(stack := overrides.get("stack"), Mapping):
+            plugins.find("stack", str(stack.get("name", "")), trusted=False)
+        return self.built_recipe(overrides)
 
     @property
     def built_reward(self) -> RewardRule:
@@ -297,8 +331,8 @@ class Experiment(_Strict):
             if getattr(self, key) is not None
         }
         parts["controller"].pop("seed", None)  # given to it by the search, whose own stands below
-        if "recipe" in parts and parts["recipe"].get("stack", ...) is None:
-            del parts["recipe"]["stack"]  # came when format 1 still was in use
+        if "recipe" in parts:
+            parts["recipe"] = plugins.without_later("recipe", parts["recipe"])
         definition = {
             **parts,
             "evaluator": self.evaluator.model_dump(),
@@ -315,6 +349,35 @@ class Experiment(_Strict):
         return plain
 
 
+def ring_name(experiment: str, number: int) -> str:
+    """Name of the search over a list that is ring `number`, counted from 1, of an experiment."""
+    return f"{experiment}.ring{number}"
+
+
+def ring_of(name: str) -> tuple[str, int] | None:
+    """The experiment and the number of a ring, or None if the name is not that of a ring.
+
+    Example:
+        >>> ring_of("digits-conv.ring2"), ring_of("digits-conv")
+        (('digits-conv', 2), None)
+    """
+    found = _RING.fullmatch(name)
+    return (found["experiment"], int(found["number"])) if found else None
+
+
+def stage_of(name: str) -> str:
+    """Which stage of an experiment the search with this name is.
+
+    Example:
+        >>> [stage_of(name) for name in ("digits-conv", "digits-conv.ring2", "digits-conv.final")]
+        ['search', 'ring 2', 'finals']
+    """
+    if name.endswith(FINAL_SUFFIX):
+        return "finals"
+    ring = ring_of(name)
+    return f"ring {ring[1]}" if ring else "search"
+
+
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -325,14 +388,25 @@ def fingerprint(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
+def load(
+    path: Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    workspace: Workspace | None = None,
+    winners: bool = True,
+) -> Experiment:
     """Reads an experiment and checks every part of it that can be checked without training.
+
+    Where its file has `winner:EXPERIMENT` for an architecture, the winner's text takes its place.
 
     Args:
         path: the YAML file; its stem is the experiment's name unless the file says otherwise.
         settings: values that replace the file's, by dotted key, e.g. `{"recipe.epochs": 5}`.
+        workspace: where the winners of other experiments lie; None: in the present one.
+        winners: false leaves `winner:EXPERIMENT` as it is, for callers that need only the data or the limits.
 
     Raises:
+        NoWinnerError: the winner of another experiment, which it names, was not chosen yet.
         InputError: the file is missing or not YAML, or a key or value is wrong; the message names
             the key and, for an unknown one, the nearest that is valid.
     """
@@ -341,10 +415,13 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         _put(tree, key, value)
     try:
         experiment = Experiment.model_validate({"name": path.stem, **tree})
+        _check_name(experiment.name)
         experiment.built_space  # noqa: B018 - checks the options
         _check_recipe(experiment)
-        if experiment.final.baseline:
-            parse_architecture(experiment.final.baseline)
+        if winners:
+            experiment = with_winners(experiment, tree, workspace or Workspace.here())
+            if experiment.final.baseline:
+                parse_architecture(experiment.final.baseline)
         experiment.built_reward  # noqa: B018 - checks the options
         _check_finals_evaluator(experiment.final.evaluator)
         plugins.find("controller", experiment.controller.name)
@@ -353,8 +430,72 @@ def load(path: Path, settings: Mapping[str, Any] | None = None) -> Experiment:
         return experiment
     except ValidationError as error:
         raise InputError(f"{path}: {_sentence(error)}") from error
+    except winner.NoWinnerError as error:
+        raise winner.NoWinnerError(f"{path}: {error}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def with_winners(experiment: Experiment, tree: Mapping[str, Any], workspace: Workspace) -> Experiment:
+    """The experiment with the winners that it names in place of `winner:EXPERIMENT`.
+
+    Args:
+        experiment: as its file has it.
+        tree: what the file holds.
+        workspace: where the winners lie.
+
+    Raises:
+        NoWinnerError: one was not chosen yet.
+        InputError: it needs its own, or one can't be used.
+    """
+
+    def read(name: str) -> dict[str, Any]:
+        try:
+            return read_yaml(workspace.experiments / f"{name}.yaml", "no experiment")
+        except InputError:
+            return {}  # its winner may be here nevertheless
+
+    def resolved(text: str) -> str:
+        name = winner.experiment_of(text)
+        return text if name is None else winner_text(name, workspace)
+
+    winner.check_order(experiment.name, tree, read)
+    if not winner.named_in(tree):
+        return experiment
+    final = experiment.final.model_copy(update={"baseline": resolved(experiment.final.baseline)})
+    options = experiment.controller.model_dump()
+    if isinstance(options.get("entries"), list):
+        options["entries"] = [
+            {**entry, "architecture": resolved(entry["architecture"])}
+            if isinstance(entry, Mapping) and isinstance(entry.get("architecture"), str)
+            else entry
+            for entry in options["entries"]
+        ]
+    return experiment.model_copy(update={"final": final, "controller": Part(**options)})
+
+
+def winner_text(name: str, workspace: Workspace) -> str:
+    """The text form of the winner of the experiment `name`.
+
+    Raises:
+        NoWinnerError: none was chosen yet.
+        InputError: it can't be used.
+    """
+
+    def load_kind(name: str) -> Space:
+        """A user's own kind is loaded with the space that the experiment's file names."""
+        return load(workspace.experiments / f"{name}.yaml", winners=False).built_space
+
+    return winner.winner_of(name, workspace, load_kind)
+
+
+def _check_name(name: str) -> None:
+    """Raises InputError for a name that only retrainings of another experiment's best have."""
+    if (stage := stage_of(name)) != "search":
+        raise InputError(
+            f"no experiment can be named '{name}': so is called the record of the {stage} of another one; "
+            "give the file another name"
+        )
 
 
 def _check_loop(rules: SearchRules) -> None:
@@ -398,6 +539,8 @@ def _check_recipe(experiment: Experiment) -> None:
             f"'{experiment.recipe.name}' doesn't measure ({', '.join(known)}): name another reward, as "
             "reward: {name: perplexity} for a language model"
         )
+    for ring in experiment.final.rings:
+        experiment.built_recipe(ring.recipe)
     experiment.built_recipe(experiment.final.recipe)
     for field, values in experiment.final.grid.items():
         for value in values:
@@ -407,7 +550,12 @@ def _check_recipe(experiment: Experiment) -> None:
 def _check_old_names(experiment: Experiment, recipe: Mapping[str, Any]) -> None:
     """Says which fields of the recipe are written under an old name, and refuses both names at once."""
     final = experiment.final
-    places = {"recipe": recipe, "final.recipe": final.recipe, "final.grid": final.grid}
+    places = {
+        "recipe": recipe,
+        **{f"final.rings.{place}.recipe": ring.recipe for place, ring in enumerate(final.rings)},
+        "final.recipe": final.recipe,
+        "final.grid": final.grid,
+    }
     for new, old in plugins.renamed("recipe", recipe).items():
         for place, options in places.items():
             if old in options and new in options:
@@ -524,7 +672,7 @@ def _sentence(error: ValidationError) -> str:
     where, first = problems[0]
     if first["type"] == "extra_forbidden":
         model: Any = Experiment
-        for part in first["loc"][:-1]:
+        for part in filter(lambda part: isinstance(part, str), first["loc"][:-1]):
             annotation = model.model_fields[part].annotation
             model = next(
                 (a for a in (annotation, *get_args(annotation)) if hasattr(a, "model_fields")), model

@@ -10,7 +10,7 @@ To add a part to the program itself, one writes its module and opens this file a
 |---|---|
 | an architecture | `builder`, `drawing`: modules that build and draw it; `lines`: its layers in words |
 | a space | `canonical_options`, if one option can be written in several ways |
-| a stack | `builder` |
+| a stack | `builder`; `outline`: the parts of its networks, for pictures |
 | a recipe | `trainer`, `tester`, `exporter`: functions; `metrics`, `watched`; `flavour`: its MLflow model |
 | a controller | `Options`, a dataclass of its options, or the parameters of `__init__` |
 | an evaluator | `needs_recipe`, `check` |
@@ -41,12 +41,14 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "cell": "nas.spaces.recurrent_cell:RecurrentCell",
         "rnn": "nas.spaces.recurrent_cell:StandardCell",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Cell",
+        "nasnet": "nas.spaces.nasnet:NasNetCells",
         "row": "nas.spaces.table:TableRow",
     },
     "space": {
         "conv": "nas.spaces.conv:ConvSpace",
         "cell": "nas.spaces.recurrent_cell_space:RecurrentCellSpace",
         "nasbench201": "nas.spaces.nasbench201:NasBench201Space",
+        "nasnet": "nas.spaces.nasnet_space:NasNetSpace",
         "table": "nas.spaces.table:TableSpace",
     },
     "controller": {
@@ -72,7 +74,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "image": "nas.training.image_recipe:ImageRecipe",
         "language": "nas.training.language_recipe:LanguageRecipe",
     },
-    "stack": {},
+    "stack": {
+        "cifar": "nas.spaces.nasnet_stack:CifarStack",
+        "imagenet": "nas.spaces.nasnet_stack:ImageNetStack",
+    },
     "evaluator": {
         "train": "nas.workers.pool:ChildPool",
         "table": "nas.tables.evaluator:TableEvaluator",
@@ -90,6 +95,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
 WAS = "was"
 """Metadata of a dataclass field that has been renamed: `{WAS: "old_name"}`. The old name is still read, and
 it is what definitions, records and other stored JSON hold (see `as_stored`), so that fingerprints stay."""
+
+LATER = "later"
+"""Metadata of a dataclass field that came later: `{LATER: True}`. At its default, which changes nothing, it
+is left out of stored JSON, so that fingerprints of what was stored before stay."""
 
 IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*:[A-Za-z_]\w*")
 """What an import path looks like: `package.module:Name`."""
@@ -218,6 +227,16 @@ def with_defaults(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         if parameter.default is not inspect.Parameter.empty
     }
     return as_stored(kind, {**defaults, **options})
+
+
+def without_later(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` (with `name`) without those that came later and have their defaults (see `LATER`)."""
+    later = {
+        field.name: field.default
+        for field in _fields(find(kind, str(options["name"])))
+        if LATER in field.metadata
+    }
+    return {key: value for key, value in options.items() if key not in later or value != later[key]}
 
 
 def renamed(kind: str, options: Mapping[str, Any]) -> dict[str, str]:

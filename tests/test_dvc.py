@@ -148,7 +148,9 @@ DECIDES = {
         "nas/workers/pool.py",
         "nas/search/search.py",
         "nas/search/rewards.py",
+        "nas/winner.py",
         "nas/final/finalists.py",
+        "nas/final/rings.py",
         "nas/final/finalize.py",
         "nas/training/image_export.py",
     ],
@@ -177,6 +179,7 @@ DECIDES = {
     ],
 }
 """Code that decides what comes out of a stage, beside that of experiments and plug-ins, on which all rest."""
+DECIDES["search_after"] = ["nas/winner.py", *DECIDES["search"]]
 
 
 @pytest.mark.parametrize("stage", DECIDES)
@@ -222,6 +225,53 @@ def test_own_data_are_prepared_anew_when_their_files_changed(tmp_path: Path) -> 
     assert "data/raw/mine" in dvc(tmp_path, "status")
     dvc(tmp_path, "repro", "--quiet")
     assert (tmp_path / "data/prepared/mine/prepared.json").read_text() != first
+
+
+STAND_IN = """
+import pathlib, sys
+stage, name = sys.argv[1:]
+if stage == "search":
+    folder = pathlib.Path("data/searches") / name
+    (folder / "records").mkdir(parents=True, exist_ok=True)
+    for file in ("leaderboard.csv", "records/seed-0.sqlite", "metrics.json", "curve.csv"):
+        (folder / file).write_text("{}")
+else:
+    folder = pathlib.Path("data/models") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "final.json").write_text(pathlib.Path(f"experiments/{name}.yaml").read_text())
+"""
+
+
+def test_a_search_that_names_a_winner_waits_for_it_and_is_made_again_when_another_one_is_chosen(
+    tmp_path: Path,
+) -> None:
+    """With the stages' own dependencies, and stand-ins for their flows."""
+    if shutil.which("git") is None:
+        pytest.skip("DVC needs git")
+    shutil.copytree(ROOT / "nas", tmp_path / "nas", ignore=shutil.ignore_patterns("__pycache__"))
+    tree = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    kept = {name: tree["stages"][name] for name in ("search", "search_after", "finalize")}
+    for stage in kept.values():
+        stage["do"]["cmd"] = stage["do"]["cmd"].replace("python -m flows.", f"{sys.executable} stand_in.py ")
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"vars": tree["vars"], "stages": kept}))
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    (tmp_path / "data/prepared/digits").mkdir(parents=True)
+    (tmp_path / "experiments").mkdir()
+    for name in ("small", "a-scaled"):
+        (tmp_path / f"experiments/{name}.yaml").write_text(f"about: {name}\n")
+    params: dict[str, Any] = {"searches": {"small": {"data": "digits"}}, "finals": {}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    call(tmp_path, "git", "init", "--quiet", ".")
+    dvc(tmp_path, "init", "--quiet")
+    assert dvc(tmp_path, "stage", "list", "--name-only").split() == ["search@small"]
+    params["finals"] = {"small": {"data": "digits"}}
+    params["searches_after"] = {"a-scaled": {"data": "digits", "after": "small"}}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    dvc(tmp_path, "repro", "search_after@a-scaled")
+    assert (tmp_path / "data/models/small/final.json").is_file()
+    assert "Running" not in dvc(tmp_path, "repro")
+    (tmp_path / "experiments/small.yaml").write_text("about: another winner\n")
+    assert "Running stage 'search_after@a-scaled'" in dvc(tmp_path, "repro")
 
 
 def test_every_data_set_says_where_its_raw_data_lie() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nas.evaluation import LONGEST_MESSAGE, ChildResult, Status, harmless
+from nas.evaluation import LONGEST_MESSAGE, ChildResult, Proposal, Status, harmless
+from nas.spaces import parse_architecture
 
 GOOD = ChildResult(
     Status.OK,
@@ -127,3 +128,13 @@ def test_texts_are_made_harmless_when_a_result_is_made_and_when_an_old_one_is_re
 def test_messages_of_megabytes_are_cut() -> None:
     made = ChildResult(Status.CRASHED, message="x" * 5_000_000).checked()
     assert len(made.message) == LONGEST_MESSAGE
+
+
+def test_a_cell_is_another_network_in_each_stack_however_long_its_words_are() -> None:
+    cell, name = parse_architecture("nasnet:nasnet-a"), "my.stacks:" + "Long" * 100
+    stacks = [{"name": name, "cells": cells} for cells in (1, 2)]
+    one, other = (Proposal(0, 1, (), cell, {"stack": stack}) for stack in stacks)
+    again = Proposal(1, 1, (), cell, {"epochs": 3, "stack": dict(reversed(stacks[0].items()))})
+    assert one.stack == other.stack, "too long to be shown whole"
+    assert len({one.network, other.network, Proposal(2, 1, (), cell).network}) == 3
+    assert one.network == again.network

@@ -42,6 +42,17 @@ def test_a_file_is_named_by_its_stem_and_what_it_leaves_out_has_defaults(tmp_pat
     assert experiment.final.top == 3
 
 
+@pytest.mark.parametrize(("name", "stage"), [("mine.final", "finals"), ("mine.ring1", "ring 1")])
+def test_a_name_that_retrainings_of_another_experiment_have_is_refused(
+    tmp_path: Path, name: str, stage: str
+) -> None:
+    """Its rewards would be judged as those of finals, its snapshot lie beside the other one's winner."""
+    with pytest.raises(
+        InputError, match=f"no experiment can be named '{name}': .* of the {stage} of another"
+    ):
+        load(write_experiment(tmp_path, name), {"controller": {"name": "list"}})
+
+
 def test_settings_replace_what_the_file_says(tmp_path: Path) -> None:
     experiment = loaded(tmp_path, recipe__epochs=4, final__grid__learning_rate=[0.1, 0.2], name="other")
     assert experiment.built_recipe().epochs == 4

@@ -17,6 +17,7 @@ from nas.cli import (
     evaluate,
     finalize,
     report,
+    scale,
     search,
     serve,
     show,
@@ -24,6 +25,7 @@ from nas.cli import (
     summary,
     top,
     track,
+    transfer,
 )
 from nas.cli.process import outlive_reader
 from nas.cli.records import say_unreadable
@@ -72,6 +74,8 @@ for part in (
     show,
     finalize,
     evaluate,
+    scale,
+    transfer,
     track,
     serve,
     report,

@@ -67,13 +67,23 @@ def experiment_path(name: str, workspace: Workspace) -> Path:
     return Path(name) if looks_like_path else workspace.experiments / f"{name}.yaml"
 
 
-def load_experiment(name: str, workspace: Workspace, settings: Sequence[str] = ()) -> Experiment:
+def load_experiment(
+    name: str, workspace: Workspace, settings: Sequence[str] = (), *, winners: bool = True
+) -> Experiment:
     """The experiment `name`, with `settings` in place of the file's values.
 
+    Args:
+        name: of the experiment, or a path to its file.
+        workspace: where to look.
+        settings: as `key=value`.
+        winners: put the winners that it names in place of `winner:EXPERIMENT`.
+
     Raises:
-        InputError: there is none, or something in it is wrong.
+        NoWinnerError: it names the winner of an experiment that has none yet.
+        InputError: there is no such experiment, or something in it is wrong.
     """
-    return load(experiment_path(name, workspace), dict(parse_setting(text) for text in settings))
+    values = dict(parse_setting(text) for text in settings)
+    return load(experiment_path(name, workspace), values, workspace=workspace, winners=winners)
 
 
 def chosen_seeds(experiment: Experiment, seed: int | None) -> tuple[int, ...]:

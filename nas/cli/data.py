@@ -112,7 +112,7 @@ def data(
 def _wanted(name: str, workspace: Workspace) -> Data:
     """The data of the experiment `name`, else of the built-in source of this name."""
     if experiment_path(name, workspace).is_file():
-        return load_experiment(name, workspace).data
+        return load_experiment(name, workspace, winners=False).data
     if name in BUILT_IN["source"]:
         return Data(source=name)
     known = [*(path.stem for path in workspace.experiments.glob("*.yaml")), *BUILT_IN["source"]]

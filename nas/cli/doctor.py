@@ -11,10 +11,11 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import typer
@@ -27,6 +28,7 @@ from nas.cli.common import FREE_BYTES, AsJson, MaybeName, examples, load_experim
 from nas.dialects import read_otherwise
 from nas.errors import InputError, NasError, printable
 from nas.experiment import Workers, read_yaml
+from nas.winner import named_in
 from nas.workers.backend import honoured, keras_backend, unusable_backend
 from nas.workers.slots import Gpu, find_gpus, holder, slots
 from nas.workspace import Workspace
@@ -74,7 +76,7 @@ def doctor(experiment: MaybeName = "", as_json: AsJson = False) -> None:
     "advice"}]}
     """
     workspace = Workspace.here()
-    workers = load_experiment(experiment, workspace).workers if experiment else Workers()
+    workers = load_experiment(experiment, workspace, winners=False).workers if experiment else Workers()
     findings = list(all_findings(workspace, workers))
     broken = sum(finding.state == "broken" for finding in findings)
     if as_json:
@@ -305,13 +307,20 @@ def telemetry(workspace: Workspace) -> Iterator[Finding]:
     )
 
 
-def _without_raw(params: Path) -> Iterator[Finding]:
-    """The data sets of the pipeline that don't say where their raw data lie, which dvc.yaml asks for."""
+def pipeline(workspace: Workspace) -> Iterator[Finding]:
+    """What params.yaml lacks of what dvc.yaml asks for."""
+    path = workspace.root / "params.yaml"
     try:
-        named = read_yaml(params, "no params.yaml").get("datasets") if params.is_file() else None
+        params = read_yaml(path, "no params.yaml") if path.is_file() else {}
     except InputError as error:
         yield Finding("workspace", "params.yaml", "broken", str(error))
         return
+    yield from _without_raw(params.get("datasets"))
+    yield from _without_after(params, workspace)
+
+
+def _without_raw(named: Any) -> Iterator[Finding]:
+    """The data sets of the pipeline that don't say where their raw data lie."""
     for name, data in named.items() if isinstance(named, dict) else ():
         if not isinstance(data, dict) or not data.get("raw"):
             yield Finding(
@@ -321,6 +330,28 @@ def _without_raw(params: Path) -> Iterator[Finding]:
                 f"datasets.{name} has no `raw`, so DVC ends with \"Could not find 'item.raw'\"",
                 "add the file or folder of its raw data, as in `raw: data/raw/my-images`",
             )
+
+
+def _without_after(params: Mapping[str, Any], workspace: Workspace) -> Iterator[Finding]:
+    """The experiments of the pipeline that name a winner for which DVC doesn't wait."""
+    groups = {key: params.get(key) for key in ("searches", "searches_after", "finals")}
+    known = {key: value if isinstance(value, dict) else {} for key, value in groups.items()}
+    for name in dict.fromkeys(str(name) for group in known.values() for name in group):
+        waits = known["searches_after"].get(name)
+        after = waits.get("after") if isinstance(waits, dict) else None
+        with suppress(InputError):  # a file that can't be read is told of elsewhere
+            winners = named_in(read_yaml(workspace.experiments / f"{name}.yaml", "no experiment"))
+            missing = [winner for winner in winners if winner != after]
+            if not missing:
+                continue
+            advice = (
+                f"DVC waits for one winner only: `dvc repro finalize@{missing[0]}` before it"
+                if after in winners
+                else f"it stands under `searches_after` instead of `searches`, as in {name}: "
+                f"{{data: …, after: {missing[0]}}}"
+            )
+            found = f"{name} needs the winner of {', '.join(missing)}, for which DVC doesn't wait"
+            yield Finding("workspace", "params.yaml", "note" if after in winners else "broken", found, advice)
 
 
 def folders(workspace: Workspace) -> Iterator[Finding]:
@@ -341,7 +372,7 @@ def folders(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(
             "workspace", "writing", "broken", "not allowed", "choose a folder of your own by NAS_HOME"
         )
-    yield from _without_raw(workspace.root / "params.yaml")
+    yield from pipeline(workspace)
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     yield Finding("workspace", "MLflow", "ok", without_password(uri) if uri else "the workspace's own store")
     prefect = os.environ.get("PREFECT_API_URL")

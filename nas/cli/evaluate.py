@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
 from nas.cli.common import Name, Track, examples, load_experiment
 from nas.experiment import Experiment
+from nas.final.rings import correlation_lines, tau_in_words
 from nas.search.rewards import shown
 from nas.workspace import Workspace
 
@@ -59,6 +61,7 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
     test, rank = evaluation["test"], evaluation["rank_correlation"]
     lines = [
         f"winner    {evaluation['architecture']}",
+        *([f"stack     {evaluation['stack']}"] if "stack" in evaluation else []),
         f"test      {_interval(test['winner'])} {test['metric'].replace('_', ' ')}, {test['examples']:,} "
         f"{test['unit']}, touched {_times(test['touches'])}",
     ]
@@ -68,13 +71,21 @@ def tested_lines(evaluation: dict[str, Any]) -> list[str]:
         lines.append(f"test set  touched {_times(by_all)} by all experiments on these data")
     if test["baseline"] is not None:
         lines.append(f"baseline  {_interval(test['baseline'])}")
-    tau = rank["reason"]
-    if rank["kendall_tau"] is not None:
-        tau = f"{rank['kendall_tau']:.2f} (over {rank['n']} architectures)"
-    lines.append(f"Kendall's tau of search reward and final score: {tau}")
+    lines.append(f"Kendall's tau of search reward and final score: {tau_in_words(rank)}")
+    lines += stage_lines(evaluation)
     if not evaluation.get("judged_by"):
         lines.append(JUDGED_OTHERWISE)
     return lines
+
+
+def stage_lines(told: Mapping[str, Any]) -> list[str]:
+    """How well each stage ranked the networks of the next, if there were rings."""
+    stages = told.get("rank_correlations", {})
+    return (
+        ["Kendall's tau from stage to stage:", *(f"  {line}" for line in correlation_lines(stages))]
+        if stages
+        else []
+    )
 
 
 def _times(count: int) -> str:

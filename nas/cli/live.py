@@ -102,7 +102,7 @@ class Monitor:
                 return
             record = self._search.record
             if event.what == "started" and event.child is not None:
-                text = record.child(event.child).proposal.architecture.text()
+                text = record.child(event.child).proposal.text
                 self._running[event.child] = (event.slot, time.monotonic(), text)
             elif event.what == "finished" and event.child is not None:
                 self._running.pop(event.child, None)
@@ -145,7 +145,7 @@ class Monitor:
         where = f"{clock(seconds)} on {child.slot}" if child.slot else f"as child {child.same_as}"
         if child.result is not None and not child.result.ok:
             return f"child {child.number}  {child.status}  {where}  {child.result.message}"
-        return f"child {child.number}  {self._values(child)}  {where}  {child.proposal.architecture.text()}"
+        return f"child {child.number}  {self._values(child)}  {where}  {child.proposal.text}"
 
     def _values(self, child: Child) -> str:
         score = None if child.result is None else self._rule.score(child.result)
@@ -195,7 +195,7 @@ class Monitor:
                 facts.add_row(
                     "  best so far",
                     f"{self._values(self._best)}  child {self._best.number}",
-                    Text(self._best.proposal.architecture.text()),
+                    Text(self._best.proposal.text),
                 )
             if self._last_round:
                 facts.add_row("  last update", self._last_round)

@@ -23,6 +23,7 @@ from nas.experiment import Experiment, read_yaml
 from nas.plugins import IMPORT_PATH
 from nas.search.opening import record_path, snapshot_path
 from nas.search.record import Record
+from nas.winner import NoWinnerError
 from nas.workspace import Workspace
 
 
@@ -227,7 +228,8 @@ def check_own_record(experiment: Experiment, workspace: Workspace) -> None:
 def readable_experiment(name: str, workspace: Workspace) -> Experiment:
     """The experiment `name` from its file or, where it has none, from the latest record of this name.
 
-    The finals of an experiment, `NAME.final`, have no file of their own.
+    The finals of an experiment, `NAME.final`, have no file of their own. Where the file names a winner
+    (`winner:EXPERIMENT`) that isn't here any more, the record is what tells which architecture it was.
 
     Raises:
         InputError: there is neither.
@@ -236,7 +238,25 @@ def readable_experiment(name: str, workspace: Workspace) -> Experiment:
         files = [file for file in readable_records(workspace) if name in file.names]
         if files:
             return files[-1].as_experiment(name, workspace)
-    return load_experiment(name, workspace)
+    try:
+        return load_experiment(name, workspace)
+    except NoWinnerError as error:
+        files = [file for file in readable_records(workspace) if name in file.names] or _snapshots(
+            name, workspace
+        )
+        if not files:
+            raise
+        sys.stderr.write(f"nas: {error}; shown is '{name}' as it was last run\n")
+        return files[-1].as_experiment(name, workspace)
+
+
+def _snapshots(name: str, workspace: Workspace) -> list[RecordFile]:
+    """What DVC brought of an experiment's searches, as far as it can be read."""
+    found = []
+    for path in sorted(workspace.search(name).glob("records/*.sqlite")):
+        with suppress(NasError):
+            found.append(RecordFile.of(path))
+    return found
 
 
 def changed_definition(
@@ -286,5 +306,5 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for key, inner in value.items():
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{prefix}{key}.")
-        else:
+        elif inner != []:  # as an empty mapping: nothing was set
             yield f"{prefix}{key}", inner

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from nas import winner
 from nas.cli.common import (
     PROXY,
     AsJson,
@@ -26,7 +27,8 @@ from nas.cli.common import (
 from nas.cli.records import readable_experiment, readable_records, record_of
 from nas.cli.tables import number
 from nas.errors import InputError
-from nas.experiment import Experiment
+from nas.experiment import Experiment, winner_text
+from nas.search.folders import read_json
 from nas.search.rewards import rejudging, rule_of, shown
 from nas.search.rows import Child
 from nas.spaces import (
@@ -38,8 +40,10 @@ from nas.spaces import (
     Point,
     StepList,
     UnknownArchitecture,
+    overrides_in_words,
     parse_architecture,
 )
+from nas.training.recipe import Recipe
 from nas.workspace import Workspace
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -52,7 +56,9 @@ def add_to(app: typer.Typer) -> None:
         epilog=examples(
             "nas show 7 digits-conv",
             "nas show conv:3x3x24@0,5x5x36@1",
+            "nas show winner:digits-conv",
             "nas show cell:zoph-le-2017 --draw cell.svg",
+            "nas show nasnet:nasnet-a",
             "nas show digits-conv --space --draw space.png",
         ),
     )(show)
@@ -63,7 +69,7 @@ def show(
         str,
         typer.Argument(
             metavar="ARCHITECTURE|CHILD",
-            help="The text form, the number of a child, or with --space an experiment.",
+            help="The text form, winner:EXPERIMENT, the number of a child, or with --space an experiment.",
         ),
     ],
     experiment: MaybeName = "",
@@ -80,8 +86,9 @@ def show(
     """Shows an architecture: its layers or nodes, sizes, parameters, multiply-adds; of a child all results.
 
     Sizes are for the data of EXPERIMENT. An architecture shown without one gets images of 32×32×3 and 10
-    classes, a recurrent cell 200 units; a child needs none if the workspace holds searches of a single
-    experiment.
+    classes, a recurrent cell 200 units, a pair of convolutional cells states of 32×32×96 and 32 filters; a
+    child needs none if the workspace holds searches of a single experiment, and the winner of one is shown as
+    that experiment's finals trained it.
 
     JSON: {"text", "architecture", "input_shape", "outputs", "parameters", "multiply_adds", "model": null or
     {"parameters", "multiply_adds"} of the whole network around a cell, "layers":
@@ -101,6 +108,11 @@ def show(
         row = _child(int(what), loaded, workspace, seed)
         architecture, overrides = row.proposal.architecture, row.proposal.overrides
         child = _child_json(row, loaded, seed)
+    elif (winning := winner.experiment_of(what)) is not None:
+        architecture = parse_architecture(winner_text(winning, workspace))
+        loaded = loaded or _experiment_here(winning, workspace)
+        if loaded is not None and loaded.recipe is not None:
+            overrides = _as_finals_trained(architecture, winning, loaded, workspace)
     else:
         architecture = parse_architecture(what)
     if isinstance(architecture, UnknownArchitecture) and child is not None:
@@ -108,7 +120,8 @@ def show(
         return
     shape, outputs, model = _sizes(architecture, loaded, workspace, overrides)
     if draw is not None:
-        _write_drawing(architecture, shape, outputs, draw, theme)
+        recipe = loaded.recorded_recipe(overrides) if loaded and loaded.recipe is not None else None
+        _write_drawing(architecture, recipe, (shape, outputs), draw, theme)
     lines = architecture.lines(shape, outputs)
     if as_json:
         cost = architecture.cost(shape, outputs)
@@ -140,6 +153,33 @@ def _only_experiment(workspace: Workspace) -> Experiment:
     return readable_experiment(of_all[0], workspace)
 
 
+def _experiment_here(name: str, workspace: Workspace) -> Experiment | None:
+    """The experiment `name`, or None if it or its prepared data are not here."""
+    try:
+        found = readable_experiment(name, workspace)
+    except InputError:
+        return None
+    return found if workspace.prepared(found.data.name).is_dir() else None
+
+
+def _as_finals_trained(
+    architecture: Architecture, winning: str, experiment: Experiment, workspace: Workspace
+) -> dict[str, Any]:
+    """Recipe fields with which the finals of `experiment` train an architecture.
+
+    Those that the grid and the winner's own overrides, as the size of its stack, chose are added where it is
+    the winner of this very experiment.
+    """
+    chosen: dict[str, Any] = {}
+    if experiment.name == winning:
+        story = read_json(workspace.models(winning) / "final.json")["winner"]
+        point, recipe = story.get("grid_point"), story.get("recipe")
+        chosen = dict(point) if isinstance(point, dict) else {}
+        if isinstance(recipe, dict) and isinstance(stack := recipe.get("stack"), dict):
+            chosen["stack"] = stack
+    return {**experiment.final.recipe, **chosen, **experiment.built_recipe().required_by(architecture)}
+
+
 def _child(wanted: int, experiment: Experiment, workspace: Workspace, seed: int | None) -> Child:
     file, _ = record_of(experiment.with_seed(chosen_seeds(experiment, seed)[0]), workspace)
     with file.open() as record:
@@ -165,7 +205,7 @@ def _sizes(
         raise InputError(
             f"the data of '{experiment.name}' is not prepared yet: `nas data {experiment.name}` prepares it"
         )
-    data, recipe = datasets.load(folder), experiment.built_recipe(overrides)
+    data, recipe = datasets.load(folder), experiment.recorded_recipe(overrides)
     shape, outputs = recipe.shapes(architecture, data)
     model = recipe.cost(architecture, data)
     return shape, outputs, model if model != architecture.cost(shape, outputs) else None
@@ -221,7 +261,7 @@ def _show_child(child: dict[str, Any]) -> None:
     facts.add_row("  tokens", " ".join(map(str, child["tokens"])) or "–")
     facts.add_row("  log-probability", f"{child['log_probability']:.4f}, policy {child['policy_version']}")
     if child["overrides"]:
-        facts.add_row("  recipe overrides", escape(str(child["overrides"])))
+        facts.add_row("  recipe overrides", escape(overrides_in_words(child["overrides"])))
     console.print(facts)
 
 
@@ -255,7 +295,7 @@ def _show_architecture(
     console.print(f"[bold]{escape(architecture.text())}[/]", soft_wrap=True)
     console.print(
         f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds for "
-        f"{shapes_in_words(shape, outputs)}{note}"
+        f"{shapes_in_words(shape, outputs, stacked=architecture.stacked)}{note}"
     )
     if model is not None:
         console.print(
@@ -304,17 +344,21 @@ def spark(values: Sequence[float]) -> str:
 
 
 def _write_drawing(
-    architecture: Architecture, shape: tuple[int, ...], outputs: int, path: Path, theme: str
+    architecture: Architecture,
+    recipe: Recipe | None,
+    sizes: tuple[tuple[int, ...], int],
+    path: Path,
+    theme: str,
 ) -> None:
-    """Draws an architecture for examples of `shape`; the file's ending says how.
+    """Draws an architecture as `recipe` trains it, with `sizes`; the file's ending says how.
 
     Raises:
         InputError: the ending or the theme is unknown, or the file can't be written.
     """
-    from nas.report.drawings import draw, save
+    from nas.report.drawings import draw_trained, save
     from nas.report.drawings.styles import known_theme
 
-    save(draw(architecture, shape, outputs), path, known_theme(theme) if theme else None)
+    save(draw_trained(architecture, recipe, sizes), path, known_theme(theme) if theme else None)
 
 
 def _show_space(experiment: Experiment, path: Path | None, theme: str, as_json: bool) -> None:
@@ -365,8 +409,8 @@ def _options(steps: StepList, index: int) -> str:
     return f"{'one' if one else 'any'} of {steps.points[index]} earlier points"
 
 
-def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
-    """An architecture's input shape and outputs for people.
+def shapes_in_words(shape: tuple[int, ...], outputs: int, *, stacked: bool = False) -> str:
+    """An architecture's input shape and outputs for people; `stacked`: it is a convolutional cell.
 
     Example:
         >>> shapes_in_words((32, 32, 3), 10), shapes_in_words((200,), 200)
@@ -374,4 +418,5 @@ def shapes_in_words(shape: tuple[int, ...], outputs: int) -> str:
     """
     if len(shape) == 1:
         return f"{shape[0]:,} inputs and {outputs:,} units, one time step"
-    return f"images of {'×'.join(map(str, shape))}, {outputs} classes"
+    size = "×".join(map(str, shape))
+    return f"states of {size}, {outputs} filters" if stacked else f"images of {size}, {outputs} classes"

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from nas.cli.common import AsJson, Name, examples, print_json, screen
-from nas.cli.evaluate import tested_lines
+from nas.cli.evaluate import stage_lines, tested_lines
 from nas.cli.records import readable_experiment, record_of
 from nas.cli.tables import Row, leaderboard, number, rows_as_json, show_leaderboard
 from nas.errors import InputError
@@ -109,6 +109,9 @@ def _show(
         )
     elif evaluation is None:
         typer.echo(f"Not tested yet: nas finalize {experiment.name}, then nas evaluate {experiment.name}")
+        final = workspace.models(experiment.name) / "final.json"
+        for line in stage_lines(checked_final(final)) if final.is_file() else ():
+            typer.echo(line)
     else:
         try:
             lines = tested_lines(evaluation)

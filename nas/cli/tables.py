@@ -37,6 +37,7 @@ class Row:
 
     Attributes:
         pareto: no other child scores better at less cost (see `nas.search.pareto`).
+        stack: of its own, in which a cell was trained (`cifar 2@8`); empty: that of the recipe, or none.
     """
 
     place: int
@@ -50,6 +51,7 @@ class Row:
     seconds: float
     pareto: bool
     architecture: str
+    stack: str = ""
 
 
 def leaderboard(
@@ -77,9 +79,9 @@ def leaderboard(
         rewarded_so = all(canonical(record.definition).get("reward") == same for record in opened)
         rewards = [child.reward for _, child in places]
         front = pareto_front(opened, rule, min(rewards, default=math.inf) if rewarded_so else None)
-    best = {child.proposal.architecture for _, child in front}
+    best = {child.proposal.network for _, child in front}
     return [
-        _row(place, seeds[id(record)], child, rule, child.proposal.architecture in best)
+        _row(place, seeds[id(record)], child, rule, child.proposal.network in best)
         for place, (record, child) in enumerate(places, 1)
     ]
 
@@ -100,6 +102,7 @@ def _row(place: int, seed: int, child: Child, rule: Any, pareto: bool) -> Row:
         seconds=round(result.train_seconds, 3),
         pareto=pareto,
         architecture=child.proposal.architecture.text(),
+        stack=child.proposal.stack,
     )
 
 
@@ -113,15 +116,19 @@ def show_leaderboard(console: Console, name: str, rows: Sequence[Row]) -> None:
     title = f"[bold]{escape(name)}[/]\n{_MEANING[kind]}"
     table = Table(title=title, title_justify="left", title_style="", box=None, padding=(0, 1))
     names = ["place", f"reward\n({kind})", f"score\n({kind})", "parameters", "multiply-\nadds"]
+    stacked = any(row.stack for row in rows)
     timed = any(row.latency_seconds is not None for row in rows)
     for column in [*names, *["latency"] * timed, "training", "child", *["seed"] * several]:
         table.add_column(column, justify="right")
+    if stacked:
+        table.add_column("stack")
     cells = [
         [f"{FRONT * row.pareto} {row.place}", number(row.reward), number(row.score), count(row.parameters)]
         + [count(row.multiply_adds)]
         + [_milliseconds(row.latency_seconds)] * timed
         + [clock(row.seconds), str(row.child)]
         + [str(row.seed)] * several
+        + [escape(row.stack)] * stacked
         for row in rows
     ]
     widest = max((len(row.architecture) for row in rows), default=0)

@@ -44,7 +44,7 @@ def top(
 
     JSON: {"experiment", "definition": "present" or "former", "leaderboard": [{"place", "child", "seed",
     "reward", "score", "proxy", "parameters", "multiply_adds", "latency_seconds", "seconds", "pareto",
-    "architecture"}]}
+    "architecture", "stack"}]}
     """
     workspace = Workspace.here()
     loaded = readable_experiment(experiment, workspace)

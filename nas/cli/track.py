@@ -8,7 +8,7 @@ from nas.cli.common import Name, examples, load_experiment
 from nas.cli.evaluate import register
 from nas.cli.records import RecordFile, readable_records, record_of
 from nas.errors import InputError
-from nas.experiment import FINAL_SUFFIX, Experiment
+from nas.experiment import FINAL_SUFFIX, Experiment, ring_name
 from nas.search.record import Record
 from nas.workspace import Workspace
 
@@ -19,7 +19,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def track(experiment: Name) -> None:
-    """Sends to MLflow what it lacks of an experiment's searches, finals and winner, e.g. after it was away.
+    """Sends to MLflow what it lacks of an experiment's searches, rings, finals and winner.
+
+    For example after a search that ran while MLflow was away.
 
     Repeating it changes nothing. A search that is running is followed already, and refused here.
     """
@@ -47,12 +49,13 @@ def track(experiment: Name) -> None:
 
 
 def _tracked_files(experiment: Experiment, workspace: Workspace) -> list[tuple[str, RecordFile]]:
-    """The live records of an experiment's searches and of its finals, each with its name here.
+    """The live records of an experiment's searches, rings and finals, each with its name here.
 
     Raises:
         InputError: none of its searches was begun here.
     """
-    names = (experiment.name, experiment.name + FINAL_SUFFIX)
+    rings = (ring_name(experiment.name, number + 1) for number in range(len(experiment.final.rings)))
+    names = (experiment.name, *rings, experiment.name + FINAL_SUFFIX)
     live = readable_records(workspace)
     files = [(name, file) for name in names for file in live if name in file.names]
     if not any(name == experiment.name for name, _ in files):

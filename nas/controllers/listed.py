@@ -25,6 +25,17 @@ class ListController(Controller):
         super().__init__(space, seed=seed)
         if not entries:
             raise InputError("a list of entries to train must not be empty")
+        wrong = (
+            [entry for entry in entries if not _is_entry(entry)]
+            if isinstance(entries, list | tuple)
+            else entries
+        )
+        if wrong:
+            raise InputError(
+                "each of a list's entries has the text of an architecture, and may have overrides of the "
+                "recipe, as in entries: [{architecture: 'conv:3x3x24@0', overrides: {epochs: 5}}]. Received: "
+                f"{wrong!r}"
+            )
         self._entries = [
             (parse_architecture(entry["architecture"]), dict(entry.get("overrides", {}))) for entry in entries
         ]
@@ -64,3 +75,11 @@ def _canonical_text(text: str) -> str:
     if kind not in plugins.BUILT_IN["architecture"]:
         return text.strip()  # one of the user's own: others who read this don't import it
     return parse_architecture(text).text()
+
+
+def _is_entry(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("architecture"), str)
+        and isinstance(value.get("overrides", {}), Mapping)
+    )

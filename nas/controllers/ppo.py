@@ -16,8 +16,8 @@ from nas.controllers.policy_gradient import LstmController, PolicyGradientOption
 class PpoOptions(PolicyGradientOptions):
     """Options of `Ppo`: those of `PolicyGradientOptions`, with the defaults of NASNet, and its own two.
 
-    Source: Zoph et al. (2018, NASNet), appendix A.2: one layer of 100 units, parameters in ±0.1, learning
-    rate 0.00035, entropy weight 0.00001, baseline decay 0.95.
+    Source: Zoph et al. (2018, NASNet), appendix A.2 and A.3: one layer of 100 units, parameters in ±0.1,
+    learning rate 0.00035, entropy weight 0.00001, baseline decay 0.95.
 
     Attributes:
         clip: ε (Schulman et al., 2017, table 1: 0.2 is best).
@@ -53,7 +53,7 @@ class Ppo(LstmController):
     Since r_k is taken to the probability at sampling, results of an older policy are corrected for it. A
     parameter server's replica calls `gradient` and sends the result away: one step; `learn` makes all.
 
-    Source: Zoph et al. (2018, NASNet), appendix A.2, with updates of 20 architectures
+    Source: Zoph et al. (2018, NASNet), appendix A.3, with updates of 20 architectures
     (`search.children_per_round`).
 
     Differs from the paper: it states neither clip nor epochs; those here are Schulman et al.'s (2017,

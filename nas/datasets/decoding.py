@@ -19,10 +19,15 @@ from PIL import Image, ImageColor, ImageFile, ImageOps, UnidentifiedImageError
 from nas.datasets.files import check_space
 from nas.datasets.limits import VARIABLE, chosen_limit
 from nas.datasets.source import Progress, is_int
-from nas.errors import DataError, InputError
+from nas.errors import DataError, InputError, nearest
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """Image formats that are read: only those that hold pixels (EPS, for one, is a program)."""
+
+FITS = ("stretch", "crop")
+"""How images of another shape than `size` come to it: both sides are brought to it on their own; or the
+largest central part of that shape is cut out and resized, as if one resized the shorter side and cut the
+longer one."""
 
 _GREY_MODES = ("1", "L", "LA")
 _DEEP_MODES = ("I", "F")
@@ -51,6 +56,7 @@ class Decoder:
 
     Args:
         size: `(height, width)` to which images are resized (bilinear, antialiased); None: none is.
+        fit: `stretch` or `crop`, see `FITS`.
         scratch: the folder for the files of pixels.
         total: how many images there are in all parts, for progress.
         progress: called with the images done so far.
@@ -64,8 +70,9 @@ class Decoder:
         total: int,
         progress: Progress,
         background: tuple[int, int, int],
+        fit: str = "stretch",
     ) -> None:
-        self._size = size
+        self._size, self._fit = size, fit
         self._background = background
         self._scratch = scratch
         self._total = total
@@ -159,7 +166,9 @@ class Decoder:
                     image, opaque = self._on_background(image)
                     grey = grey and (opaque or len(set(self._background)) == 1)
                 image = image.convert("RGB")
-                if self._size is not None:
+                if self._size is not None and self._fit == "crop":
+                    image = ImageOps.fit(image, self._size[::-1], Image.Resampling.BILINEAR)
+                elif self._size is not None:
                     image = image.resize(self._size[::-1], Image.Resampling.BILINEAR)
                 return np.asarray(image), grey
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -233,6 +242,15 @@ def checked_background(value: object) -> tuple[int, int, int]:
         )
     red, green, blue = colour
     return red, green, blue
+
+
+def checked_fit(fit: object, size: object) -> str:
+    """The option `fit`, which needs the option `size` unless it is the default."""
+    if not isinstance(fit, str) or fit not in FITS:
+        raise InputError(f"fit can't be {fit!r} ({nearest(str(fit), FITS)})")
+    if fit == "crop" and size is None:
+        raise InputError("fit: crop needs the size to which images are brought, as in size: 224")
+    return fit
 
 
 def checked_size(size: object) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nas.datasets import labels as labelling
-from nas.datasets.decoding import Decoder, checked_background, checked_size
+from nas.datasets.decoding import Decoder, checked_background, checked_fit, checked_size
 from nas.datasets.files import below
 from nas.datasets.images import ImageSource, Labelled, RawImages
 from nas.datasets.limits import check_expansion
@@ -41,17 +41,21 @@ class Folder(ImageSource):
     Attributes:
         path: the folder; a relative path starts at the workspace.
         size: to which images are resized: a number or `[height, width]`; None: all have one size.
+        fit: how images of another shape come to `size`: `stretch` changes their proportions, `crop` keeps
+            them, so that the shorter side fills it and what is left over at both ends of the longer is cut.
         background: what shows where images are transparent: a colour's name, `#rrggbb` or three numbers.
     """
 
     path: str
     size: Any = None
+    fit: str = "stretch"
     background: Any = "white"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_text("path", self.path)
         checked_size(self.size)
+        checked_fit(self.fit, self.size)
         checked_background(self.background)
 
     def read(self, places: Places, progress: Progress) -> RawImages:
@@ -66,7 +70,12 @@ class Folder(ImageSource):
                     )
         total = sum(len(found) for files in parts.values() for found in files.values())
         decoder = Decoder(
-            checked_size(self.size), places.scratch, total, progress, checked_background(self.background)
+            checked_size(self.size),
+            places.scratch,
+            total,
+            progress,
+            checked_background(self.background),
+            self.fit,
         )
         for part, files in parts.items():
             decoder.decode(part, ((str(file), file) for found in files.values() for file in found))
@@ -155,6 +164,8 @@ class Parquet(ImageSource):
         classes: class names in the order of their numbers; None: those that the files' metadata hold for
             the labels that occur or, without any, the labels that `train` has, sorted.
         size: to which images are resized: a number or `[height, width]`; None: all have one size.
+        fit: how images of another shape come to `size`: `stretch` changes their proportions, `crop` keeps
+            them, so that the shorter side fills it and what is left over at both ends of the longer is cut.
         background: what shows where images are transparent: a colour's name, `#rrggbb` or three numbers.
     """
 
@@ -165,12 +176,14 @@ class Parquet(ImageSource):
     label_column: str = "label"
     classes: Any = None
     size: Any = None
+    fit: str = "stretch"
     background: Any = "white"
 
     def __post_init__(self) -> None:
         for option in ("train", "image_column", "label_column"):
             check_text(option, getattr(self, option))
         checked_size(self.size)
+        checked_fit(self.fit, self.size)
         checked_background(self.background)
         labelling.checked_classes(self.classes)
         super().__post_init__()
@@ -203,6 +216,7 @@ class Parquet(ImageSource):
             sum(len(v) for v in values.values()),
             progress,
             checked_background(self.background),
+            self.fit,
         )
         for part, images in parts.items():
             decoder.decode(part, images)

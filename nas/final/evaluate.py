@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -25,7 +24,9 @@ from nas.final.evaluations import (
     summed,
     tested,
 )
+from nas.final.finalists import trained_stack
 from nas.final.finalize import sha256
+from nas.final.rings import to_finals
 from nas.search.folders import replaced, write_json
 from nas.search.opening import isolated_by, make_evaluator
 from nas.search.record import Record
@@ -46,11 +47,13 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         again: evaluate on the test data once more, which counts.
 
     Returns:
-        What `evaluation.json` holds: `test` (the metric, how many examples of what, evaluations for this
+        What `evaluation.json` holds: `architecture` and, of a cell, the `stack` that it won in;
+        `test` (the metric, how many examples of what, evaluations for this
         winner, and `value`, `low`, `high` of the winner and of the baseline: the 95 % interval), `details`
         of both (see `nas.training.measured.Measured`), `tested` (which models on which data, see
         `nas.final.evaluations.tested`), `test_set` (evaluations on these data by all experiments),
-        `judged_by` (how the finals were judged) and `rank_correlation` between search and finals. Beside it
+        `judged_by` (how the finals were judged), `rank_correlation` between search and finals, and, if there
+        were rings, the `rank_correlations` of each stage to the one before. Beside it
         lie `metrics.json` and the details as a table for DVC's plots (see `nas.final.details`).
 
     Raises:
@@ -80,6 +83,7 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
     result = {
         "experiment": experiment.name,
         "architecture": final["winner"]["architecture"],
+        **({"stack": stack} if (stack := trained_stack(final["winner"])) else {}),
         "validation_score": final["winner"]["score"],
         "baseline_validation_score": final["baseline"]["score"] if final["baseline"] else None,
         "test": {
@@ -94,6 +98,7 @@ def evaluate(experiment: Experiment, workspace: Workspace, *, again: bool = Fals
         "test_set": summed(data.digest, by_all),
         "judged_by": final.get("judged_by", ""),
         "rank_correlation": rank_correlation(final["finalists"]),
+        **({"rank_correlations": stages} if (stages := final.get("rank_correlations")) else {}),
     }
     with replaced(workspace.reports(experiment.name) / "evaluation") as folder:
         write_json(folder / "evaluation.json", result)
@@ -127,25 +132,7 @@ def rank_correlation(finalists: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         `kendall_tau` (None if undefined), `n` (architectures that it rests on), `reason` (why it is
         undefined, or empty).
     """
-    best: dict[str, tuple[float, float]] = {}
-    for one in finalists:
-        if one["role"] == "candidate" and one["score"] is not None:
-            searched, highest = best.get(one["architecture"], (one["search"]["reward"], -math.inf))
-            best[one["architecture"]] = (searched, max(highest, one["reward"]))
-    rewards = [searched for searched, _ in best.values()]
-    finals = [highest for _, highest in best.values()]
-    tau, reason = None, ""
-    if len(best) < 2:
-        reason = f"it takes two architectures, and {len(best)} ended well"
-    elif len(set(rewards)) == 1:
-        reason = "all rewards of the search are equal"
-    elif len(set(finals)) == 1:
-        reason = "all rewards of the finals are equal"
-    else:
-        from scipy.stats import kendalltau
-
-        tau = float(kendalltau(rewards, finals).statistic)
-    return {"kendall_tau": tau, "n": len(best), "reason": reason}
+    return to_finals(finalists, "search", lambda one: float(one["search"]["reward"]))
 
 
 def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,6 +148,8 @@ def metrics(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "validation_score": evaluation["validation_score"],
         "kendall_tau": evaluation["rank_correlation"]["kendall_tau"],
     }
+    for stage, correlation in evaluation.get("rank_correlations", {}).items():
+        flat[f"kendall_tau_{correlation['before']}_{stage}".replace(" ", "")] = correlation["kendall_tau"]
     if test["baseline"] is not None:
         flat[f"baseline_test_{metric}"] = test["baseline"]["value"]
     return flat

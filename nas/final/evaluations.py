@@ -23,6 +23,7 @@ from typing import Any, Self
 from nas.errors import InputError, NasError
 from nas.evaluation import harmless
 from nas.experiment import fingerprint
+from nas.final.rings import correlation_lines
 from nas.search.folders import read_json
 from nas.search.record import Record
 from nas.workspace import Workspace
@@ -68,6 +69,8 @@ def checked_final(path: Path) -> dict[str, Any]:
             _ = {key: one[key] for key in ("number", "role", "architecture", "status", "score", "reward")}
             if one["search"] is not None:
                 _ = {key: one["search"][key] for key in ("child", "reward", "proxy_score")}
+            _ = {ring["ring"]: (ring["place"], ring["score"]) for ring in one.get("rings", ())}
+        correlation_lines(final.get("rank_correlations", {}))
         for one in kept:
             path.with_name(one["model"])
             if not isinstance(one["score"], int | float):

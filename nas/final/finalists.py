@@ -10,9 +10,36 @@ from typing import Any
 from nas import plugins
 from nas.errors import SearchError
 from nas.evaluation import RewardRule
-from nas.experiment import FINAL_SUFFIX, Budget, Experiment, Part, SearchRules
+from nas.experiment import (
+    FINAL_SUFFIX,
+    Budget,
+    Experiment,
+    Part,
+    SearchRules,
+    ring_name,
+    ring_of,
+    stage_of,
+)
 from nas.search.record import Record, best_children
-from nas.spaces import Architecture, UnknownArchitecture, parse_architecture
+from nas.spaces import Architecture, UnknownArchitecture, parse_architecture, stack_in_words
+
+
+@dataclass(frozen=True)
+class InRing:
+    """What a network reached in one ring (see `nas.final.rings`).
+
+    Attributes:
+        ring: which one, from 1.
+        child: its number in the ring's record.
+        place: by reward, from 1.
+        reward, score: of this training: a proxy, too.
+    """
+
+    ring: int
+    child: int
+    place: int
+    reward: float
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -27,6 +54,7 @@ class Finalist:
         place: on the search's leaderboard, from 1.
         seed, child: the search and the child that found it.
         reward, score: of that child: a proxy, measured in the search's short training.
+        rings: what it reached in the rings before the finals, in order.
     """
 
     architecture: Architecture
@@ -38,6 +66,7 @@ class Finalist:
     child: int | None = None
     reward: float | None = None
     score: float | None = None
+    rings: tuple[InRing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +88,7 @@ class Entry:
 
 
 def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalist]:
-    """The best `final.top` architectures over all repeats, then the baseline if there is one.
+    """The best architectures over all repeats: as many as the first ring retrains, else `final.top`.
 
     Args:
         experiment: whose search it was.
@@ -69,6 +98,7 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
         SearchError: no child of the search ended well.
     """
     rule: RewardRule = experiment.built_reward
+    top = next((ring.top for ring in experiment.final.rings), experiment.final.top)
     found = [
         Finalist(
             architecture=child.proposal.architecture,
@@ -79,7 +109,7 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
             reward=child.result.reward,
             score=rule.score(child.result),
         )
-        for place, (record, child) in enumerate(best_children(records, experiment.final.top), start=1)
+        for place, (record, child) in enumerate(best_children(records, top), start=1)
         if child.result is not None
     ]
     if not found:
@@ -91,11 +121,16 @@ def finalists(experiment: Experiment, records: Sequence[Record]) -> list[Finalis
     for one in found:
         if isinstance(one.architecture, UnknownArchitecture):
             raise SearchError(f"child {one.child} can't be retrained: {one.architecture.reason}")
-    if experiment.final.baseline:
-        baseline = parse_architecture(experiment.final.baseline)
-        recipe = experiment.built_recipe(experiment.final.recipe)
-        found.append(Finalist(baseline, required=recipe.required_by(baseline), baseline=True))
     return found
+
+
+def with_baseline(experiment: Experiment, found: Sequence[Finalist]) -> list[Finalist]:
+    """The finalists, then the hand-made baseline if there is one."""
+    if not experiment.final.baseline:
+        return list(found)
+    baseline = parse_architecture(experiment.final.baseline)
+    recipe = experiment.built_recipe(experiment.final.recipe)
+    return [*found, Finalist(baseline, required=recipe.required_by(baseline), baseline=True)]
 
 
 def grid(experiment: Experiment) -> list[dict[str, Any]]:
@@ -123,7 +158,42 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
     decided for an architecture, and the grid, stand above both. Its evaluator is the finals' own (see
     `Experiment.finals_evaluator`). A time limit grows with the number of epochs.
     """
-    recipe = plugins.as_stored("recipe", {**experiment.recipe_options(), **experiment.final.recipe})
+    return _retraining(experiment, f"{experiment.name}{FINAL_SUFFIX}", experiment.final.recipe, trainings)
+
+
+def ring_experiment(experiment: Experiment, number: int, trainings: Sequence[Entry]) -> Experiment:
+    """The experiment that is ring `number`, from 1: as `final_experiment`, with the ring's own recipe."""
+    recipe = experiment.final.rings[number - 1].recipe
+    return _retraining(experiment, ring_name(experiment.name, number), recipe, trainings)
+
+
+def stage_in_words(experiment: Experiment, derived: Experiment) -> str:
+    """Which stage of the finals of `experiment` a search over a list is, and how much it trains.
+
+    Example: `ring 1 of 2, 250 trainings of 20 epochs`.
+    """
+    ring = ring_of(derived.name)
+    of = f" of {len(experiment.final.rings)}" if ring else ""
+    trainings, epochs = derived.budget.children, derived.built_recipe().epochs
+    return f"{stage_of(derived.name)}{of}, {trainings} trainings of {epochs} epochs"
+
+
+def trained_stack(final: Mapping[str, Any]) -> str:
+    """The stack that a final, as `final.json` has it, was trained in (`cifar 2@8`); empty: there is none."""
+    stack = final.get("recipe", {}).get("stack")
+    return stack_in_words(stack) if isinstance(stack, Mapping) else ""
+
+
+def network_in_words(final: Mapping[str, Any]) -> str:
+    """The architecture of a final, as `final.json` has it, and the stack that it was trained in."""
+    text, stack = str(final.get("architecture", "?")), trained_stack(final)
+    return f"{text} · {stack}" if stack else text
+
+
+def _retraining(
+    experiment: Experiment, name: str, fields: Mapping[str, Any], trainings: Sequence[Entry]
+) -> Experiment:
+    recipe = plugins.as_stored("recipe", {**experiment.recipe_options(), **fields})
     listed = [
         {
             "architecture": entry.finalist.architecture.text(),
@@ -139,7 +209,7 @@ def final_experiment(experiment: Experiment, trainings: Sequence[Entry]) -> Expe
         workers = workers.model_copy(update={"time_limit_minutes": limit})
     return experiment.model_copy(
         update={
-            "name": f"{experiment.name}{FINAL_SUFFIX}",
+            "name": name,
             "controller": Part(name="list", entries=listed),  # type: ignore[call-arg]
             "recipe": Part(**recipe),
             "evaluator": experiment.finals_evaluator,

@@ -6,9 +6,9 @@ import hashlib
 import logging
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from nas.datasets.files import check_space
 from nas.errors import SearchError
 from nas.evaluation import ChildResult, Job, RewardRule
 from nas.experiment import Experiment, fingerprint
-from nas.final.finalists import Entry, entries, final_experiment, finalists
+from nas.final.finalists import Entry, entries, final_experiment, finalists, with_baseline
+from nas.final.rings import Advance, Rings, advance, retrain_in_rings, to_finals
 from nas.search.folders import replaced, write_json
 from nas.search.opening import check_evaluator, isolated_by, open_search, read_record
 from nas.search.record import Record
@@ -69,9 +70,12 @@ def finalize(
     workspace: Workspace,
     *,
     listeners: Sequence[Listener] = (),
-    follow: Callable[[Search], AbstractContextManager[Any]] | None = None,
+    advance: Advance = advance,
 ) -> Path:
     """Retrains the best architectures and the baseline from scratch, and exports the winner.
+
+    Where the experiment has rings, they come first and choose what reaches the finals (see
+    `nas.final.rings`); the baseline is only in the finals.
 
     The finals are a search over a list (see `nas.final.finalists`): parallel, within the same
     limits, on a record of their own, so that after any interruption they go on; finished ones are
@@ -88,14 +92,16 @@ def finalize(
         experiment: its search has been made (all repeats).
         workspace: where everything lies.
         listeners: told of the finals' events.
-        follow: entered with the finals' search while it runs, e.g. a tracker's `follow`.
+        advance: called with the search of each ring and of the finals, and carries it out, e.g. within a
+            tracker's `follow`.
 
     Returns:
         The folder `Workspace.models(name)`, replaced as a whole: `final.json` (all finalists with
         their scores, the winner and what it came from, `judged_by`, and in `earlier_choice` the final
         that the rewards in the record would choose, if that is another), `model.keras`,
         `baseline.keras`, what the recipe's exporter makes (`saved_model/`), and `finals.sqlite`, a
-        snapshot of the record.
+        snapshot of the record. Of rings it holds `ring-N.sqlite`, too, and `final.json` tells the
+        `rank_correlations` of each stage to the one before.
 
     Raises:
         SearchError: the search has no successful child, no final ended well, or one that was chosen
@@ -109,16 +115,18 @@ def finalize(
             opened.enter_context(read_record(experiment.with_seed(seed), workspace))
             for seed in experiment.seeds
         ]
-        trainings = entries(experiment, finalists(experiment, records))
+        found = finalists(experiment, records)
         searches = [_origin(record) for record in records]
-        needed = FREE_BYTES + BYTES_PER_PARAMETER * len(trainings) * _most_parameters(records)
+        most_parameters = _most_parameters(records)
+    rings = retrain_in_rings(experiment, found, workspace, listeners, advance)
+    trainings = entries(experiment, with_baseline(experiment, rings.finalists))
+    needed = FREE_BYTES + BYTES_PER_PARAMETER * len(trainings) * most_parameters
     workspace.state.mkdir(parents=True, exist_ok=True)
     check_space(workspace.state, needed, f"keep the weights of {len(trainings)} finals")
     derived = final_experiment(experiment, trainings)
     with open_search(derived, workspace, listeners=listeners, keep_files=True) as search:
         isolated = isolated_by(search.evaluator, derived.workers)  # before hours of training
-        with follow(search) if follow is not None else nullcontext():
-            search.advance(derived.budget)
+        advance(search)
         trained, winner, baseline = _choose(search, trainings)
         _delete_the_rest(search.record, [one for one in (winner, baseline) if one is not None])
         if winner is None:
@@ -147,11 +155,15 @@ def finalize(
                     "earlier_choice": _earlier_choice(trained, winner),
                     "winner": _kept_story(winner, derived, folder / "model.keras"),
                     "baseline": baseline and _kept_story(baseline, derived, folder / "baseline.keras"),
-                    "finalists": [_story(one, derived) for one in trained],
+                    "finalists": (stories := [_story(one, derived) for one in trained]),
+                    **({"rank_correlations": _correlations(rings, stories)} if rings.records else {}),
                     "exports": exports,
                 },
             )
             search.record.snapshot(folder / "finals.sqlite")
+            for path, name in rings.records.items():
+                with Record.read(path) as ring:
+                    ring.snapshot(folder / name)
     return workspace.models(experiment.name)
 
 
@@ -188,6 +200,13 @@ def _origin_of_all(
         "trainings": record.count(),
         "grid": experiment.final.grid,
     }
+
+
+def _correlations(rings: Rings, finalists: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of each stage to the one before, by name of the stage."""
+    last = list(rings.correlations)[-1]
+    finals = to_finals(finalists, last, lambda one: float(one["rings"][-1]["reward"]))
+    return {**rings.correlations, "finals": {"before": last, **finals}}
 
 
 def _most_parameters(records: Sequence[Record]) -> int:
@@ -339,6 +358,7 @@ def _story(one: Trained, derived: Experiment) -> dict[str, Any]:
             "reward": finalist.reward,
             "proxy_score": finalist.score,
         },
+        **({"rings": [asdict(ring) for ring in finalist.rings]} if finalist.rings else {}),
         "grid_point": dict(one.entry.point),
         "recipe": {**defaults, **recipe},
         "seed": one.child.seed,

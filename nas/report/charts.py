@@ -31,6 +31,9 @@ STATUSES: Mapping[str, str] = {
 }
 """The colour of each end; the page's script has the same."""
 
+PALE = 0.45
+"""Opacity of colours that come a second time, as that of a ninth option."""
+
 MANY = 2000
 """With more points than that a picture holds them as pixels, not one by one."""
 
@@ -134,7 +137,8 @@ def choices(results: ExperimentResults) -> str:
         for place, option in enumerate(one.options):
             parts = np.array([window[place] for window in one.windows])
             colour = COLOURS[place % len(COLOURS)]
-            panel.bar(one.first, parts, widths, below, align="edge", color=colour, label=_plain(option))
+            shade = (colour, 1.0 if place < len(COLOURS) else PALE)
+            panel.bar(one.first, parts, widths, below, align="edge", color=shade, label=_plain(option))
             below += parts
         panel.set_title(_plain(one.decision), fontsize=10)
         panel.set_ylim(0, 1)

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from nas.evaluation import Proposal
 from nas.report.curves import cost
-from nas.report.drawings import draw
 from nas.report.drawings.parts import Part
 from nas.report.drawings.svg import fragment
 from nas.report.results import ExperimentResults
 from nas.search.rows import Child
-from nas.spaces import Architecture
 
 MANY = 2000
 """With more children than that, their curves have fewer points and digits."""
@@ -66,7 +65,7 @@ def columns_of(results: ExperimentResults) -> dict[str, Any]:
             "parameters": (result.parameters or None) if result else None,
             "multiply_adds": (result.multiply_adds or None) if result else None,
             "seconds": None if result is None else round(result.train_seconds, 1),
-            "architecture": texts.of(child.proposal.architecture.text()),
+            "architecture": texts.of(child.proposal.text),
             "slot": None if child.slot is None else slots.of(child.slot),
             "sampled": _tenths(sampled[place].get(child.batch), begun[place]),
             "started": _tenths(child.started_at, begun[place]),
@@ -80,7 +79,7 @@ def columns_of(results: ExperimentResults) -> dict[str, Any]:
         for name, value in row.items():
             columns[name].append(value)
         if row["architecture"] == len(drawings.drawn):
-            drawings.add(child.proposal.architecture)
+            drawings.add(child.proposal)
     return {
         "columns": columns,
         "architectures": texts.values,
@@ -123,14 +122,12 @@ class _Drawings:
     """The drawings of architectures in the order in which they first come: [width, height, pieces …]."""
 
     def __init__(self, results: ExperimentResults) -> None:
-        shape, outputs = results.sizes or (None, None)
-        self._shape: tuple[int, ...] | None = shape
-        self._outputs: int | None = outputs
+        self._results = results
         self._places: dict[Part, int] = {}
         self.drawn: list[list[int]] = []
 
-    def add(self, architecture: Architecture) -> None:
-        drawing = draw(architecture, self._shape, self._outputs)
+    def add(self, proposal: Proposal) -> None:
+        drawing = self._results.drawn(proposal)
         places = self._places
         numbers = [places.setdefault(part, len(places)) for part in drawing.parts]
         self.drawn.append([drawing.width, drawing.height, *numbers])

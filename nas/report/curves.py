@@ -171,6 +171,9 @@ def front_of(results: ExperimentResults) -> tuple[tuple[int, Child], ...]:
 def shares_of(results: ExperimentResults) -> tuple[Shares, ...]:
     """How the choices moved, first for all decisions of a kind together, then for each decision.
 
+    Where the parts of an architecture have parts of their own, as `normal.block0.combination`, between the
+    two come the decisions of a kind in each of the largest parts.
+
     Children whose tokens don't belong to the steps of the space (of a controller that samples none)
     don't count; if there are no others the result is empty.
     """
@@ -198,13 +201,16 @@ def shares_of(results: ExperimentResults) -> tuple[Shares, ...]:
             step = steps[index]
             if isinstance(step, Point):
                 continue
-            together = f"all: {step.kind}"
-            kinds.setdefault(together)
+            groups = [f"all: {step.kind}"]
+            if step.name.count(".") > 1:
+                groups.append(f"{step.name.partition('.')[0]}: {step.kind}")
+            kinds.update(dict.fromkeys(groups))
             named = _options(step, steps.limit(index))
-            for name in (together, step.name):
+            for name in (*groups, step.name):
                 tables.setdefault(name, {}).setdefault(window, Counter())[named[token]] += number
                 options.setdefault(name, {}).update(dict.fromkeys(named))
-    names = [*kinds, *(name for name in tables if name not in kinds)]
+    wide = sorted(kinds, key=lambda name: not name.startswith("all: "))
+    names = [*wide, *(name for name in tables if name not in kinds)]
     return tuple(_shares(name, tables[name], tuple(options[name]), size) for name in names)
 
 

@@ -13,6 +13,9 @@ from nas.search import rewards
 SCRIPTS = ("unpack.js", "chart.js", "curves.js", "child.js", "table.js", "main.js")
 """In the order in which they follow each other in the page's one script."""
 
+LONG = 100
+"""A word of more letters, such as an architecture's text, is written small."""
+
 
 def page(title: str, body: Iterable[str], *, style: str, packed: str, refresh: int = 0) -> str:
     """A whole page: one file that loads nothing from elsewhere, and whose policy forbids it to.
@@ -110,4 +113,5 @@ def _cell(value: object) -> str:
         return element("td", rewards.shown(value), "number")
     if isinstance(value, int):
         return element("td", f"{value:,}", "number")
-    return element("td", str(value))
+    text = str(value)
+    return element("td", text, "long" if max(map(len, text.split()), default=0) > LONG else "")

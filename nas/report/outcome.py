@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nas.final.finalists import network_in_words
+from nas.final.rings import correlation_lines
 from nas.report import charts
-from nas.report.drawings import draw
 from nas.report.drawings.svg import inline
 from nas.report.formatting import duration, measured, plain, with_interval
 from nas.report.html import around, element, picture, table
 from nas.report.results import ExperimentResults
 from nas.report.sections import device_seconds
+from nas.spaces import overrides_in_words
 from nas.spaces.conv import ConvNet
 from nas.spaces.resnet import ResNet
 
@@ -66,8 +68,9 @@ def result(results: ExperimentResults) -> list[str]:
         found = [element("p", f"Not tested yet: nas evaluate {name} tests the winner.")]
         if results.earlier is not None:
             test = results.earlier["test"]
+            named = (results.earlier["architecture"], results.earlier.get("stack"))
             text = (
-                f"An earlier winner, {results.earlier['architecture']}, had the test "
+                f"An earlier winner, {' · '.join(filter(None, named))}, had the test "
                 f"{test['metric'].replace('_', ' ')} {with_interval(test['winner'], test['metric'])}."
             )
             found.append(element("p", text, "note"))
@@ -86,7 +89,7 @@ def result(results: ExperimentResults) -> list[str]:
                     with_interval(found, test["metric"]),
                     measured(one["score"], results.rule.metric),
                     one["parameters"],
-                    one["architecture"],
+                    network_in_words(one),
                 )
                 for role, one, found in rows
             ],
@@ -120,12 +123,11 @@ def _better(test: Mapping[str, Any]) -> bool:
 
 def gallery(results: ExperimentResults, place: int) -> list[str]:
     """The drawings of the best architectures of the search."""
-    shape, outputs = results.sizes or (None, None)
     metric = results.rule.metric
     figures = []
     flat = False
     for rank, (search, child) in enumerate(results.best[:DRAWN], 1):
-        drawing = draw(child.proposal.architecture, shape, outputs)
+        drawing = results.drawn(child.proposal)
         flat = flat or drawing.width > drawing.height
         score = measured(results.score(child), metric)
         link = f"#child-{place}-{search}-{child.number}"
@@ -160,16 +162,18 @@ def finals(results: ExperimentResults) -> list[str]:
     if final is None:
         return []
     metric = results.rule.metric
+    rings = range(1, max((len(one.get("rings", ())) for one in final["finalists"]), default=0) + 1)
     rows = [
         (
             one["number"],
             "winner" if one["number"] == final["winner"]["number"] else one["role"],
-            ", ".join(f"{name}={value}" for name, value in one["grid_point"].items()),
+            overrides_in_words(one["grid_point"]),
             one["status"],
             measured(one["score"], metric),
             measured(one["search"]["proxy_score"], metric) if one["search"] else None,
+            *(_in_ring(one, number, metric) for number in rings),
             one["epochs"],
-            one["architecture"],
+            network_in_words(one),
         )
         for one in final["finalists"]
     ]
@@ -180,6 +184,7 @@ def finals(results: ExperimentResults) -> list[str]:
         "status",
         "validation",
         "proxy in the search",
+        *(f"ring {number} (place)" for number in rings),
         "epochs",
         "architecture",
     )
@@ -205,7 +210,22 @@ def finals(results: ExperimentResults) -> list[str]:
                 f"n = {correlation['n']} architectures: {value}.",
             )
         )
+    if stages := final.get("rank_correlations"):
+        text = "; ".join(correlation_lines(stages))
+        parts.append(element("p", f"Rank correlation (Kendall's tau) from stage to stage: {text}."))
     return parts
+
+
+def _in_ring(one: Mapping[str, Any], number: int, metric: str) -> str | None:
+    """What a finalist reached in ring `number`, and its place there; the baseline was in none."""
+    return next(
+        (
+            f"{measured(ring['score'], metric)} ({ring['place']})"
+            for ring in one.get("rings", ())
+            if ring["ring"] == number
+        ),
+        None,
+    )
 
 
 def details(results: ExperimentResults) -> dict[str, list[str]]:

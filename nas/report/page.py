@@ -111,6 +111,7 @@ def _experiment(shown: _Shown, place: int, several: bool) -> str:
         "Best architectures of the search": outcome.gallery(results, place),
         "Curves": [*sections.beside(results), around("div", _charts(shown, place), "charts")],
         "Leaderboard of the search (proxy)": sections.leaderboard(results, on_front),
+        "One cell at several sizes": sections.by_size(results),
         "All children": [_children(place)],
         "Finals": outcome.finals(results),
         **outcome.details(results),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nas.report import charts
-from nas.report.drawings import draw, draw_decisions, save
+from nas.report.drawings import draw_decisions, save
 from nas.report.results import ExperimentResults
 
 CHARTS = {
@@ -36,11 +36,10 @@ def write_drawings(results: ExperimentResults, folder: Path, count: int) -> dict
     Returns:
         The file of each, by the seed of its search and the child's number, best first.
     """
-    shape, outputs = results.sizes or (None, None)
     written = {}
     for rank, (place, child) in enumerate(results.best[:count], 1):
         seed = results.searches[place].seed
         path = folder / f"best-{rank:02}.svg"
-        save(draw(child.proposal.architecture, shape, outputs), path)
+        save(results.drawn(child.proposal), path)
         written[seed, child.number] = path
     return written

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from nas import datasets
 from nas.errors import InputError
-from nas.evaluation import RewardRule
+from nas.evaluation import Proposal, RewardRule
 from nas.experiment import Experiment, fingerprint, load
 from nas.final.evaluations import checked_final, is_of_winner, read_evaluation
+from nas.report.drawings import Drawing, draw_trained
 from nas.search.opening import read_record
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Batch, Child
 from nas.spaces import UnknownArchitecture
+from nas.training.recipe import Recipe
 from nas.workspace import Workspace
 
 FindRecord = Callable[[Experiment], Record]
@@ -75,6 +78,7 @@ class ExperimentResults:
         evaluation: what `evaluation.json` holds; None: the winner was not tested.
         earlier: an `evaluation.json` of another winner, chosen before this one; None: there is none.
         sizes: shape of one input and number of outputs; None: the data set is not here to tell.
+        classes: of the images; 0: there are none, or the data set is not here to tell.
     """
 
     experiment: Experiment
@@ -86,11 +90,25 @@ class ExperimentResults:
     evaluation: Mapping[str, Any] | None
     sizes: tuple[tuple[int, ...], int] | None
     earlier: Mapping[str, Any] | None = None
+    classes: int = 0
 
     @cached_property
     def rule(self) -> RewardRule:
         """The reward rule, which also tells the score."""
         return rule_of(self.experiment)
+
+    @cached_property
+    def recipe(self) -> Recipe | None:
+        """How the children are trained; None: they are looked up in a table."""
+        return self.experiment.built_recipe() if self.experiment.recipe is not None else None
+
+    def drawn(self, proposal: Proposal) -> Drawing:
+        """The drawing of one of its architectures; a cell that is trained in a stack of its own in that."""
+        recipe = self.recipe
+        if proposal.stack:
+            with suppress(InputError):  # only the record names it, so that it isn't built
+                recipe = self.experiment.recorded_recipe(proposal.overrides)
+        return draw_trained(proposal.architecture, recipe, self.sizes)
 
     def children(self) -> Iterator[tuple[int, Child]]:
         """All children of all searches, each with the place of its search."""
@@ -104,7 +122,7 @@ class ExperimentResults:
         once: dict[Any, tuple[int, Child]] = {}
         ok = [(place, child) for place, child in self.children() if child.status == "ok"]
         for place, child in sorted(ok, key=lambda found: -found[1].reward):
-            once.setdefault(child.proposal.architecture, (place, child))
+            once.setdefault(child.proposal.network, (place, child))
         return tuple(once.values())
 
     def score(self, child: Child) -> float | None:
@@ -134,7 +152,7 @@ def gather(
         return read_record(one, workspace)
 
     def by_file(name: str) -> Experiment:
-        return load(workspace.experiments / f"{name}.yaml")
+        return load(workspace.experiments / f"{name}.yaml", workspace=workspace)
 
     find, named = find or by_definition, named or by_file
     models, reports = workspace.models(experiment.name), workspace.reports(experiment.name)
@@ -153,7 +171,10 @@ def gather(
         except InputError as error:
             alone = str(error)
     sizes = _sizes(experiment, workspace, searches)
-    return ExperimentResults(experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier)
+    classes = _classes(experiment, workspace)
+    return ExperimentResults(
+        experiment, searches, missing, beside, alone, final, evaluation, sizes, earlier, classes
+    )
 
 
 def _searches(experiment: Experiment, find: FindRecord) -> tuple[tuple[Searched, ...], tuple[int, ...]]:
@@ -184,3 +205,9 @@ def _sizes(
         return None
     shape, outputs = experiment.built_recipe().shapes(first, datasets.load(folder))
     return shape, outputs
+
+
+def _classes(experiment: Experiment, workspace: Workspace) -> int:
+    folder = workspace.prepared(experiment.data.name)
+    data = datasets.load(folder) if folder.is_dir() else None
+    return len(data.classes) if isinstance(data, datasets.PreparedImages) else 0

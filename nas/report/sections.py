@@ -13,7 +13,9 @@ from nas.report.drawings import draw_decisions
 from nas.report.drawings.svg import inline
 from nas.report.formatting import counted, duration, measured, plain, with_interval
 from nas.report.html import around, element, folded, table
+from nas.report.published import SOURCE, published_on
 from nas.report.results import ExperimentResults, Searched
+from nas.spaces import stack_in_words
 
 STAGES = ("search", "finalize", "evaluate")
 
@@ -77,7 +79,7 @@ def leaderboard(results: ExperimentResults, front: frozenset[tuple[int, int]]) -
                 done.parameters,
                 duration(done.train_seconds),
                 (place, child.number) in front,
-                child.proposal.architecture.text(),
+                child.proposal.text,
             )
         )
     metric = plain(results.rule.metric)
@@ -100,6 +102,42 @@ def leaderboard(results: ExperimentResults, front: frozenset[tuple[int, int]]) -
         ),
         table(columns, rows, "Leaderboard of the search (proxy)"),
     ]
+
+
+def by_size(results: ExperimentResults) -> list[str]:
+    """Cells in stacks of their own, by size, and what was published on the same data: as published."""
+    metric = results.rule.metric
+    own = [child for _, child in results.best if child.proposal.stack and child.result is not None]
+    if not own:
+        return []
+    rows = [
+        (
+            child.proposal.stack,
+            child.result.parameters,
+            child.result.multiply_adds,
+            measured(results.score(child), metric),
+            child.proposal.architecture.text(),
+        )
+        for child in sorted(own, key=lambda child: child.result.parameters if child.result else 0)
+        if child.result is not None
+    ]
+    columns = (
+        "stack, N@F",
+        "parameters",
+        "multiply-adds",
+        f"{plain(metric)} (validation data)",
+        "architecture",
+    )
+    parts = [table(columns, rows, "By size")]
+    data = results.experiment.data
+    if found := published_on(data.source, data.name, results.classes):
+        others = [(one.model, int(one.parameters), one.multiply_adds, f"{one.accuracy:.4f}") for one in found]
+        heads = ("network", "parameters", "multiply-adds", "accuracy as published")
+        parts += [
+            table(heads, others, f"Published on {found[0].data}, not trained here"),
+            element("p", f"{SOURCE}. Published accuracies are of other images than those above.", "note"),
+        ]
+    return parts
 
 
 def asked(results: ExperimentResults) -> list[str]:
@@ -133,8 +171,17 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
         if key == "name":
             yield str(value)
+        elif isinstance(value, Mapping) and "name" in value:
+            yield f"{key.replace('_', ' ')} {_named_in_words(key, value)}"
         elif value not in ("", (), {}, []):
             yield f"{key.replace('_', ' ')} {value}"
+
+
+def _named_in_words(key: str, part: Mapping[str, Any]) -> str:
+    if key == "stack":
+        return stack_in_words(part)
+    options = ", ".join(_settings({name: each for name, each in part.items() if name != "name"}))
+    return f"{part['name']} ({options})" if options else str(part["name"])
 
 
 def cost(results: ExperimentResults) -> list[str]:

@@ -21,7 +21,7 @@ def check_parts(experiment: Experiment, data: Prepared, controller: Controller) 
     What fits, but not as a user may expect, is logged as a warning.
 
     These are the first network of the space, or the whole list of a controller that has one, by the search's
-    recipe, and the hand-made baseline by that of the finals.
+    recipe and by those of the rings, and the hand-made baseline by that of the finals.
 
     Raises:
         InputError: space, recipe, data or baseline don't go together, or not even a network of least size is
@@ -32,14 +32,19 @@ def check_parts(experiment: Experiment, data: Prepared, controller: Controller) 
     listed = controller.entries if isinstance(controller, ListController) else ()
     parts = f"space '{experiment.space.name}', recipe '{experiment.recipe.name}'"
     own, final = experiment.built_recipe(), experiment.built_recipe(experiment.final.recipe)
+    rings = experiment.final.rings
     for architecture, overrides in listed or [(first_architecture(experiment.built_space), {})]:
         _check(parts, experiment.built_recipe(overrides), architecture, data)
+        for place, ring in enumerate(rings):
+            fields = {**ring.recipe, **overrides}
+            _check(f"{parts}, final.rings.{place}", experiment.built_recipe(fields), architecture, data)
     if experiment.final.baseline:
         architecture = parse_architecture(experiment.final.baseline)
         recipe = experiment.built_recipe({**experiment.final.recipe, **final.required_by(architecture)})
         baseline = f"final.baseline '{experiment.final.baseline}', recipe '{experiment.recipe.name}'"
         _check(baseline, recipe, architecture, data)
-    for warning in dict.fromkeys((own.warning(data), final.warning(data))):
+    recipes = (own, *(experiment.built_recipe(ring.recipe) for ring in rings), final)
+    for warning in dict.fromkeys(recipe.warning(data) for recipe in recipes):
         if warning:
             logger.warning("%s", warning)
 

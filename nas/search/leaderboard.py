@@ -55,9 +55,10 @@ def leaderboard(
         front: mark the Pareto front, for which all results are read; else that column is left out.
 
     Returns:
-        A table with the columns `COLUMNS`, each architecture once.
+        A table with the columns `COLUMNS`, each architecture once; and with `stack` if cells were trained in
+        stacks of their own, each of which is another network.
     """
-    best = {child.proposal.architecture for _, child in (pareto_front(records, reward) if front else ())}
+    best = {child.proposal.network for _, child in (pareto_front(records, reward) if front else ())}
     columns = [column for column in COLUMNS if front or column != "pareto"]
     rows = []
     for place, (record, child) in enumerate(best_children(records, count), start=1):
@@ -70,15 +71,18 @@ def leaderboard(
                 "child": child.number,
                 "seed": record.definition["seed"],
                 "architecture": child.proposal.architecture.text(),
+                "stack": child.proposal.stack,
                 "reward": result.reward,
                 "score": reward.score(result),
                 "parameters": result.parameters,
                 "multiply_adds": result.multiply_adds,
                 "latency_seconds": result.latency_seconds,
                 "seconds": round(result.train_seconds, 3),
-                "pareto": child.proposal.architecture in best,
+                "pareto": child.proposal.network in best,
             }
         )
+    if any(row["stack"] for row in rows):
+        columns.insert(columns.index("architecture") + 1, "stack")
     return pd.DataFrame(rows, columns=columns)
 
 

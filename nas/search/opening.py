@@ -15,7 +15,7 @@ from nas.controllers.controller import Controller
 from nas.definitions import SAID_OF_ITS_OWN
 from nas.errors import InputError, NasError
 from nas.evaluation import Evaluator, Isolated, evaluator_class
-from nas.experiment import Experiment, Workers, fingerprint
+from nas.experiment import Experiment, Workers, fingerprint, ring_of
 from nas.search.fitting import check_parts
 from nas.search.record import Record, is_ahead, is_of
 from nas.search.rewards import rule_of
@@ -160,7 +160,9 @@ def _found(experiment: Experiment, workspace: Workspace, definition: Mapping[str
 
 
 def snapshot_path(experiment: Experiment, workspace: Workspace) -> Path:
-    """Where DVC keeps the snapshot of this search's record."""
+    """Where DVC keeps the snapshot of this search's record; that of a ring lies beside the winner."""
+    if (ring := ring_of(experiment.name)) is not None:
+        return workspace.models(ring[0]) / f"ring-{ring[1]}.sqlite"
     return workspace.search(experiment.name) / "records" / f"seed-{experiment.seed}.sqlite"
 
 

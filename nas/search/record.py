@@ -362,23 +362,26 @@ class Record:
     def best(self, count: int, rule: Callable[[ChildResult], float] | None = None) -> list[Child]:
         """The `count` successful children of highest reward, each architecture once (its best child).
 
+        A cell that was trained in several stacks counts as several (see `Proposal.network`).
+
         Args:
             count: how many.
             rule: rewards them anew in place of the rewards that the record keeps; all results are read.
         """
         if rule is not None:
             ok = self._children("WHERE status = 'ok' ORDER BY number")
-            best: dict[str, Child] = {}
+            best: dict[tuple[Architecture, str], Child] = {}
             for child in sorted((child.judged(rule) for child in ok), key=lambda child: -child.reward):
-                best.setdefault(child.proposal.architecture.text(), child)
+                best.setdefault(child.proposal.network, child)
             return list(best.values())[:count]
-        once: dict[str, int] = {}
+        once: dict[tuple[str, str | None], int] = {}
         with self._serial, _sentences(self.path):
             rows = self._db.execute(  # by the index of rewards, as far as is needed
-                "SELECT number, architecture FROM children WHERE +status = 'ok' ORDER BY reward DESC, number"
+                "SELECT number, architecture, json_extract(proposal, '$.overrides.stack') AS stack "
+                "FROM children WHERE +status = 'ok' ORDER BY reward DESC, number"
             )
             while len(once) < count and (row := rows.fetchone()) is not None:
-                once.setdefault(row["architecture"], row["number"])
+                once.setdefault((row["architecture"], row["stack"]), row["number"])
             rows.close()
         return [self.child(number) for number in once.values()]
 
@@ -576,9 +579,9 @@ def best_children(
         ((record, child) for record in records for child in record.best(count, rule)),
         key=lambda found: -found[1].reward,
     )
-    once: dict[Architecture, tuple[Record, Child]] = {}
+    once: dict[tuple[Architecture, str], tuple[Record, Child]] = {}
     for record, child in ranked:
-        once.setdefault(child.proposal.architecture, (record, child))
+        once.setdefault(child.proposal.network, (record, child))
     return list(once.values())[:count]
 
 

@@ -10,7 +10,7 @@ from nas.spaces.architecture import (
     recorded_architecture,
 )
 from nas.spaces.space import DepthSchedule, Space, first_architecture
-from nas.spaces.stack import Stack
+from nas.spaces.stack import Stack, StackPart, overrides_in_words, stack_in_words
 from nas.spaces.steps import Choice, Links, Pick, Point, Step, StepList, Tokens, When
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Point",
     "Space",
     "Stack",
+    "StackPart",
     "Step",
     "StepList",
     "Tokens",
@@ -31,6 +32,8 @@ __all__ = [
     "When",
     "architecture_from_json",
     "first_architecture",
+    "overrides_in_words",
     "parse_architecture",
     "recorded_architecture",
+    "stack_in_words",
 ]

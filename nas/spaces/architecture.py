@@ -69,7 +69,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def body(self) -> str:
-        """The text form after `kind:`; only letters, digits and `.,@+-_/=^%` (safe in a shell)."""
+        """The text form after `kind:`; only letters, digits and `.,@+-_/=%` (safe in a shell)."""
 
     @classmethod
     @abstractmethod
@@ -167,8 +167,12 @@ def _class_of(kind: str, trusted: bool) -> type[Architecture]:
     return found
 
 
-def parse_architecture(text: str) -> Architecture:
+def parse_architecture(text: str, *, trusted: bool = True) -> Architecture:
     """The architecture that a text form writes down.
+
+    Args:
+        text: the text form.
+        trusted: its kind may be imported (see `nas.plugins.find`): the user wrote it, no file of data.
 
     Raises:
         InputError: the text has no known kind or its body is wrong.
@@ -176,7 +180,7 @@ def parse_architecture(text: str) -> Architecture:
     kind, colon, body = text.strip().rpartition(":")
     if not colon:
         raise InputError(f"an architecture begins with its kind, as in 'conv:3x3x24@0'. Received: {text!r}")
-    return _class_of(kind, trusted=True).from_body(body)
+    return _class_of(kind, trusted).from_body(body)
 
 
 def architecture_from_json(value: Mapping[str, Any], *, trusted: bool = False) -> Architecture:

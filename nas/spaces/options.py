@@ -8,14 +8,15 @@ from typing import Any
 from nas.errors import InputError, nearest
 
 
-def whole_number(name: str, value: Any, least: int) -> int:
+def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
     """`value` as it is.
 
     Raises:
-        InputError: it is not a whole number of at least `least`.
+        InputError: it is not a whole number of at least `least` and at most `most`.
     """
-    if type(value) is not int or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}. Received: {value!r}")
+    if type(value) is not int or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" and at most {most:,}"
+        raise InputError(f"{name} must be a whole number of at least {least}{limit}. Received: {value!r}")
     return value
 
 

@@ -3,10 +3,82 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from nas import plugins
+from nas.errors import cut, printable
 from nas.spaces.architecture import Architecture, Cost
+
+LONGEST_WORDS = 200
+"""Characters of a stack in words: a record that somebody else wrote may have any options."""
+
+
+@dataclass(frozen=True)
+class StackPart:
+    """One part of a network, as its picture shows it; numbers that aren't known are letters.
+
+    Attributes:
+        what: `stem`, `normal`, `reduction`, `auxiliary` (a head at the part before it, which only training
+            has), `classifier`, or any other name.
+        count: how many of it stand in a row.
+        filters: of each; empty: it isn't told.
+    """
+
+    what: str
+    count: int | str = 1
+    filters: int | str = ""
+
+
+def stack_in_words(options: Mapping[str, Any]) -> str:
+    """A stack's options, as YAML and records have them, in a few words: `NAME N@F`, then what isn't default.
+
+    N are the cells and F the filters, as far as it has such. Only of our own stacks the defaults are known:
+    no other is looked up or imported.
+
+    Example:
+        >>> stack_in_words({"name": "cifar", "cells": 2, "filters": 8, "auxiliary": 0.4})
+        'cifar 2@8, auxiliary 0.4'
+        >>> stack_in_words({"name": "cifar", "cells": 2, "filters": 8, "auxiliary": 0.0})
+        'cifar 2@8'
+        >>> stack_in_words({"name": "my.stacks:Plain", "rows": 3})
+        'Plain, rows 3'
+    """
+    defaults = _defaults(options.get("name"))
+    sizes: dict[str, Any] = {size: defaults[size] for size in ("cells", "filters") if size in defaults}
+    rest = {**sizes, **options}
+    words = str(rest.pop("name", "?")).rpartition(":")[2]
+    if "cells" in rest and "filters" in rest:
+        words += f" {rest.pop('cells')}@{rest.pop('filters')}"
+    others = (
+        f"{str(key).replace('_', ' ')} {value}"
+        for key, value in rest.items()
+        if key not in defaults or value != defaults[key]
+    )
+    return cut(printable(", ".join([words, *others])), LONGEST_WORDS)
+
+
+def _defaults(name: Any) -> dict[str, Any]:
+    """The defaults of one of our stacks; of any other name none."""
+    if not isinstance(name, str) or name not in plugins.BUILT_IN["stack"]:
+        return {}
+    return {field.name: field.default for field in fields(plugins.find("stack", name))}
+
+
+def overrides_in_words(overrides: Mapping[str, Any]) -> str:
+    """Fields of a recipe for people: `key=value`, a stack in words.
+
+    Example:
+        >>> overrides_in_words({"learning_rate": 0.1, "stack": {"name": "cifar", "cells": 2, "filters": 8}})
+        'learning_rate=0.1, stack=cifar 2@8'
+    """
+    return printable(
+        ", ".join(
+            f"{key}={stack_in_words(value) if key == 'stack' and isinstance(value, Mapping) else value}"
+            for key, value in overrides.items()
+        )
+    )
 
 
 class Stack(ABC):
@@ -51,6 +123,10 @@ class Stack(ABC):
         Raises:
             InputError: the stack can't be made of this kind of cell, or for such images.
         """
+
+    def outline(self) -> Sequence[StackPart]:
+        """The parts of the network from the image to the classes, for pictures; empty: they aren't told."""
+        return ()
 
     def to_json(self) -> dict[str, Any]:
         """Its name and all fields, as JSON; what `nas.plugins.make("stack", …)` builds it from."""

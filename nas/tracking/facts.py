@@ -9,6 +9,7 @@ from typing import Any
 from nas.search.record import Record
 from nas.search.rewards import shown
 from nas.search.rows import Batch, Child
+from nas.spaces import stack_in_words
 
 Metric = tuple[str, float, int, int]
 """Name, value, milliseconds since the epoch, step."""
@@ -19,15 +20,20 @@ def milliseconds(seconds: float) -> int:
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested mapping as parameters with dotted names; what is neither text nor a number stands as JSON.
+    """A nested mapping as parameters with dotted names; what is neither text nor a number stands as JSON,
+    a stack of cells in words.
 
     Example:
         >>> flattened({"recipe": {"name": "image", "epochs": 5}, "seed": 1, "empty": {}})
         {'recipe.name': 'image', 'recipe.epochs': '5', 'seed': '1'}
+        >>> flattened({"stack": {"name": "cifar", "cells": 2, "filters": 8}}, "recipe.")
+        {'recipe.stack': 'cifar 2@8'}
     """
     flat: dict[str, str] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping):
+        if key == "stack" and isinstance(value, Mapping):
+            flat[f"{prefix}{key}"] = stack_in_words(value)
+        elif isinstance(value, Mapping):
             flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
@@ -142,7 +148,7 @@ def leaderboard(best: Sequence[Child], score: Callable[[Child], float | None], s
             place,
             child.number,
             child.batch,
-            child.proposal.architecture.text(),
+            child.proposal.text,
             child.result.reward,
             score(child),
             child.result.parameters,
@@ -180,7 +186,7 @@ def note(about: str, name: str, final: bool, record: Record, experiment_id: str,
     for best in record.best(1):
         reward = shown(best.result.reward or 0.0) if best.result else "?"
         kind = "reward" if final else "reward (proxy)"
-        lines.append(f"**Best {kind}:** {reward}, child {best.number}: `{best.proposal.architecture.text()}`")
+        lines.append(f"**Best {kind}:** {reward}, child {best.number}: `{best.proposal.text}`")
     if drawing:
         lines.append(f"![Drawing of the best architecture]({drawing})\n\n[The drawing alone]({drawing})")
     commands = [f"nas evaluate {name}"] if final else [f"nas top {name}", f"nas finalize {name}"]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from nas.definitions import written_out
 from nas.errors import InputError
-from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint
+from nas.experiment import FINAL_SUFFIX, Experiment, fingerprint, ring_of, stage_of
 from nas.search.record import Record
 from nas.search.rewards import rejudging, rule_of
 from nas.search.rows import Child
@@ -60,11 +60,18 @@ def describe(to: Connection, record: Record, run: Run, drawing: str = "") -> Non
     name = str(record.meta("experiment", {}).get("name", ""))
     about = str(record.meta("experiment", {}).get("about", ""))
     source = f"get-artifact?path={quote(drawing, safe='')}&run_uuid={run.info.run_id}" if drawing else ""
-    final = tags.get("nas.role") == "finals"
-    text = facts.note(about, name.removesuffix(FINAL_SUFFIX), final, record, run.info.experiment_id, source)
+    final, ring = tags.get("nas.role") == "finals", ring_of(name)
+    searched = ring[0] if ring else name.removesuffix(FINAL_SUFFIX)
+    if ring:
+        about = f"{stage_of(name).capitalize()} of the retraining of the best. {about}"
+    text = facts.note(about, searched, final, record, run.info.experiment_id, source)
     if drawing:
         to.set_tag(run.info.run_id, _DRAWING, drawing)
     to.set_tag(run.info.run_id, "mlflow.note.content", text)
+
+
+_ROLES = {"search": ("search", "child"), "ring": ("ring", "retrained"), "finals": ("finals", "final")}
+"""Role of the run of a stage, and of those of its children."""
 
 
 class Projection:
@@ -96,7 +103,9 @@ class Projection:
         definition = record.definition
         self._fingerprint = fingerprint(definition)
         final = experiment.name.endswith(FINAL_SUFFIX)
-        self._role, self._child_role = ("finals", "final") if final else ("search", "child")
+        self._role, self._child_role = _ROLES[
+            "ring" if ring_of(experiment.name) else stage_of(experiment.name)
+        ]
         self._score_name = "score" if final else "proxy_score"
         self._data = {"name": experiment.data.name, "digest": "", **definition.get("data", {})}
         self._commit = str(record.meta("git_commit", ""))

@@ -12,6 +12,7 @@ from typing import Any
 from nas.datasets import Prepared, PreparedImages
 from nas.errors import InputError
 from nas.experiment import Experiment
+from nas.final.finalists import network_in_words
 from nas.search.folders import read_json
 from nas.search.rewards import shown
 from nas.tracking import facts
@@ -75,7 +76,7 @@ def card(name: str, story: Mapping[str, Any], data: Prepared, measured: Mapping[
     """
     won, test = story.get("winner", {}), measured.get("test", {})
     lines = [
-        f"Winner of a neural architecture search: `{won.get('architecture', '?')}`. {about}",
+        f"Winner of a neural architecture search: `{network_in_words(won)}`. {about}",
         f"**Data:** {data.name}, digest `{data.digest}`",
     ]
     if isinstance(value := test.get("winner"), Mapping):

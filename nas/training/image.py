@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from nas.training.image_input import ImageInput, Trainee
 from nas.training.image_recipe import ImageRecipe
 from nas.training.image_serving import serving_model, whitening
 from nas.training.latency import seconds_per_example
+from nas.training.optimizing import WeightAverage, optimizer_of
 from nas.training.run import Run
 from nas.training.saving import save_model
 
@@ -67,11 +69,17 @@ class _Training:
         mean, deviation = whitening(prepared)
         preparation = ImageInput(self.recipe, prepared.image_shape, mean, deviation, run.seed)
         steps = self.recipe.epochs * self.data.steps
-        self.trainee = Trainee(network, preparation, self.data.resident, steps)
+        self.trainee = Trainee(
+            network,
+            preparation,
+            self.data.resident,
+            steps,
+            label_smoothing=self.recipe.label_smoothing,
+            weight_average=self.recipe.weight_average,
+        )
+        self._average = self.trainee.average
         self.trainee.compile(
-            optimizer=keras.optimizers.SGD(
-                self.recipe.learning_rate, momentum=self.recipe.momentum, nesterov=self.recipe.nesterov
-            ),
+            optimizer=optimizer_of(self.recipe, self.data.steps),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             steps_per_execution=steps_per_execution(self.data.steps, self.recipe.steps_per_execution),
@@ -80,14 +88,19 @@ class _Training:
         optimizer = self.trainee.optimizer
         optimizer.build(self.trainee.trainable_variables)
         self._variables = [*network.model.variables, *optimizer.variables, preparation.seed_generator.state]
+        if self._average is not None:
+            self._variables += self._average.variables
 
     def fit(self) -> None:
-        """Trains all epochs (see `train_epochs`)."""
+        """Trains all epochs (see `train_epochs`); it ends with the average of the weights, if any."""
         train_epochs(self.run, self._epoch, self._variables, self._digest)
+        if self._average is not None:
+            self._average.put_in_place()
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         learning_rate = self.recipe.learning_rate_at(epoch)
-        self.trainee.optimizer.learning_rate = learning_rate
+        if self.recipe.schedule_every == "epoch":
+            self.trainee.optimizer.learning_rate = learning_rate
         self.trainee.go_on_after(epoch * self.data.steps)
         trained = self.trainee.fit(
             **self.data.training(self.run.seed, epoch),
@@ -96,7 +109,8 @@ class _Training:
             verbose=0,
             callbacks=[StopAtOnce(epoch)],
         ).history
-        judged = self.trainee.evaluate(**self.data.validation(), verbose=0, return_dict=True)
+        with nullcontext() if self._average is None else self._averaged(self._average, epoch):
+            judged = self.trainee.evaluate(**self.data.validation(), verbose=0, return_dict=True)
         check_finite(judged["loss"], f"after epoch {epoch + 1}, on the validation images")
         return {
             "loss": float(trained["loss"][0]),
@@ -105,6 +119,11 @@ class _Training:
             "val_accuracy": float(judged["accuracy"]),
             "learning_rate": learning_rate,
         }
+
+    def _averaged(self, average: WeightAverage, epoch: int) -> AbstractContextManager[None]:
+        """Within, the network has the average of the weights, those after the epoch's last step included."""
+        average(keras.ops.convert_to_tensor((epoch + 1) * self.data.steps, dtype="int32"))
+        return average.in_place()
 
 
 class _Data:

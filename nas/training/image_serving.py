@@ -16,7 +16,8 @@ from nas.training.image_recipe import ImageRecipe
 from nas.training.measured import Measured, wilson
 
 CHUNK = 4096
-"""Images read from disk at a time."""
+CHUNK_BYTES = 2**27
+"""Images read from disk at a time, at most this many and no more than these bytes of pixels, but one."""
 
 
 def whitening(prepared: PreparedImages) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +31,8 @@ def serving_model(network: keras.Model, prepared: PreparedImages, recipe: ImageR
 
     Input: raw images of values 0–255 (whole numbers or not), `(batch, *prepared.image_shape)`. Output:
     float32 class probabilities `(batch, classes)`. Images are whitened, enlarged and cut to the central
-    window exactly as in the evaluations of the training. It computes in float32; a network that
-    computes in float32 too shares its weights, another is copied.
+    window, or cut to the central region and resized, exactly as in the evaluations of the training. It
+    computes in float32; a network that computes in float32 too shares its weights, another is copied.
     """
     mean, deviation = whitening(prepared)
     size = recipe.scaled_size(prepared.image_shape)
@@ -45,13 +46,19 @@ def serving_model(network: keras.Model, prepared: PreparedImages, recipe: ImageR
     )(image)
     # training=False: else these layers (Keras 3.15) put the network after them into training mode
     # whenever the model is called or exported, and batch normalisation then uses the batch
-    if size != prepared.image_shape[:2]:
+    if recipe.random_area is not None:
+        centre, size = recipe.central_region(prepared.image_shape), window
+        if centre != prepared.image_shape[:2]:
+            tensor = layers.CenterCrop(*centre, data_format="channels_last", dtype="float32", name="centre")(
+                tensor, training=False
+            )
+    if tensor.shape[1:3] != size:
         tensor = layers.Resizing(
             *size,
             interpolation="bilinear",
             data_format="channels_last",
             dtype="float32",
-            name="enlarge",
+            name="resize" if recipe.random_area else "enlarge",
         )(tensor, training=False)
     if window != size:
         tensor = layers.CenterCrop(*window, data_format="channels_last", dtype="float32", name="crop")(
@@ -98,8 +105,9 @@ def measure(model: str, data: str, split: str, batch_size: int = 256) -> dict[st
             f"data set {prepared.name} has images {prepared.image_shape} and {classes} classes"
         )
     confusion = np.zeros((classes, classes), int)
-    for start in range(0, len(images), CHUNK):
-        chunk = slice(start, start + CHUNK)
+    size = max(1, min(CHUNK, CHUNK_BYTES // images[:1].nbytes))
+    for start in range(0, len(images), size):
+        chunk = slice(start, start + size)
         predicted = network.predict(images[chunk], batch_size=batch_size, verbose=0).argmax(axis=1)
         np.add.at(confusion, (labels[chunk], predicted), 1)
     correct = int(np.trace(confusion))

@@ -61,6 +61,10 @@ class Recipe(ABC):
     def cost(self, architecture: Architecture, data: Prepared) -> Cost:
         """The size of the whole network that is trained for `architecture` on `data`."""
 
+    def stack_of(self, architecture: Architecture) -> Stack | None:
+        """The stack that makes a network out of `architecture`; None: it is a whole network."""
+        return None
+
     def warning(self, data: Prepared) -> str:
         """What the user may not expect when this trains on `data`, in a sentence; empty: nothing."""
         return ""
@@ -100,8 +104,12 @@ class Recipe(ABC):
         return max(values) < median_curve[epochs - 1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields, as JSON, under the names that are stored (see `nas.plugins.WAS`)."""
-        values = {one.metadata.get(plugins.WAS, one.name): getattr(self, one.name) for one in fields(self)}
+        """The fields as JSON, as they are stored (see `nas.plugins.WAS` and `nas.plugins.LATER`)."""
+        values = {
+            one.metadata.get(plugins.WAS, one.name): getattr(self, one.name)
+            for one in fields(self)
+            if plugins.LATER not in one.metadata or getattr(self, one.name) != one.default
+        }
         return {name: _json(value) for name, value in values.items()}
 
     # --- checks for subclasses ---------------------------------------------------------------------

@@ -157,14 +157,14 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> FakeTracker:
 def finals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Finals that train as a search of this experiment's finals does, and choose the first."""
 
-    def run(experiment: Experiment, workspace: Workspace, *, listeners: Any, follow: Any) -> Path:
+    def run(experiment: Experiment, workspace: Workspace, *, listeners: Any, advance: Any) -> Path:
         derived = experiment.model_copy(update={"name": f"{experiment.name}.final"})
-        with open_search(derived, workspace, listeners=listeners) as search, follow(search):
-            search.advance(derived.budget)
+        with open_search(derived, workspace, listeners=listeners) as search:
+            advance(search)
         folder = workspace.models(experiment.name)
         folder.mkdir(parents=True)
         final = {
-            "winner": {"architecture": NETS[0], "score": 0.9},
+            "winner": {"architecture": NETS[0], "score": 0.9, "recipe": derived.built_recipe().to_json()},
             "judged_by": "the weights",
             "earlier_choice": {
                 "number": 1,

@@ -194,3 +194,29 @@ def test_data_sets_of_the_pipeline_without_their_raw_data_are_named(nas: Nas, wo
     assert "datasets.mine has no `raw`" in told[0].found
     params.write_text("datasets: [\n")
     assert [f.state for f in doctor.folders(workspace) if f.what == "params.yaml"] == ["broken"]
+
+
+def test_a_winner_for_which_the_pipeline_does_not_wait_is_named(workspace: Workspace, write: Write) -> None:
+    path = write("scaled")
+    path.write_text(path.read_text() + "final: {baseline: 'winner:small'}\n")
+    params = workspace.root / "params.yaml"
+
+    def told() -> list[tuple[str, str, str]]:
+        found = (one for one in doctor.pipeline(workspace) if "winner" in one.found)
+        return [(one.state, one.found, one.advice) for one in found]
+
+    params.write_text("searches: {scaled: {data: digits}}\nfinals: {scaled: {data: digits}}\n")
+    ((state, found, advice),) = told()
+    assert (state, found) == ("broken", "scaled needs the winner of small, for which DVC doesn't wait")
+    assert "under `searches_after` instead of `searches`, as in scaled: {data: …, after: small}" in advice
+    params.write_text("searches_after: {scaled: {data: digits, after: other}}\n")
+    assert [state for state, _, _ in told()] == ["broken"]
+    params.write_text("searches_after: {scaled: {data: digits, after: small}}\n")
+    assert told() == []
+    entries = "[{architecture: 'winner:small'}, {architecture: 'winner:large'}]"
+    path.write_text(f"controller: {{name: list, entries: {entries}}}\n")
+    ((state, found, advice),) = told()
+    assert (state, found) == ("note", "scaled needs the winner of large, for which DVC doesn't wait")
+    assert "`dvc repro finalize@large` before it" in advice
+    params.write_text("searches: [scaled]\nsearches_after: {missing: 3}\nfinals: {missing: null}\n")
+    assert told() == []

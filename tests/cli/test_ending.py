@@ -35,6 +35,8 @@ def test_help_names_every_command(nas: Nas) -> None:
         "show",
         "finalize",
         "evaluate",
+        "scale",
+        "transfer",
         "track",
         "serve",
         "report",

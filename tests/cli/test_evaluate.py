@@ -48,3 +48,15 @@ def test_another_touch_of_the_test_data_must_be_asked_for(
     nas("evaluate", "tiny", "--no-track")
     nas("evaluate", "tiny", "--no-track", "--again")
     assert asked == [False, True]
+
+
+def test_rank_correlations_from_stage_to_stage_are_told_where_there_were_rings() -> None:
+    stages = {
+        "ring 1": {"before": "search", "kendall_tau": 0.25, "n": 8, "reason": ""},
+        "finals": {"before": "ring 1", "kendall_tau": None, "n": 1, "reason": "it takes two architectures"},
+    }
+    assert evaluate.tested_lines({**EVALUATION, "rank_correlations": stages})[-4:-1] == [
+        "Kendall's tau from stage to stage:",
+        "  search → ring 1: 0.25 (over 8 architectures)",
+        "  ring 1 → finals: it takes two architectures",
+    ]

@@ -31,3 +31,14 @@ def test_finals_need_not_be_followed(nas: Nas, write: Write, tracker: FakeTracke
     write(budget={"children": 1})
     nas("finalize", "tiny", "--no-track")
     assert tracker.calls == []
+
+
+@pytest.mark.usefixtures("finals", "tracker")
+def test_the_stack_that_a_winning_cell_was_trained_in_is_told(nas: Nas, write: Write) -> None:
+    write(
+        budget={"children": 1},
+        space={"name": "nasnet"},
+        controller={"name": "random"},
+        recipe={"name": "image", "upsample": None, "crop": None, "stack": {"name": "cifar", "filters": 4}},
+    )
+    assert f"winner  {NETS[0]}\nstack   cifar 6@4\n" in nas("finalize", "tiny").out

@@ -54,6 +54,14 @@ def test_a_network_without_experiment_is_shown_for_supposed_images(nas: Nas, wri
     assert "8×8×24" in own
 
 
+def test_a_pair_of_cells_is_shown_block_by_block(nas: Nas) -> None:
+    text = nas("show", "nasnet:nasnet-a").out
+    assert "99,264 parameters, 50,036,736 multiply-adds for states of 32×32×96, 32 filters (supposed" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["normal", "4", "sep5x5", "+", "sep3x3", "0,", "1", "32×32×32", "6,784", "6.42", "M"] in rows
+    assert ["reduction", "6", "max3x3", "+", "sep3x3", "0,", "4", "16×16×64", "9,856", "2.39", "M"] in rows
+
+
 def test_a_network_in_json_can_be_read_back(nas: Nas, write: Write) -> None:
     write()
     told = json.loads(nas("show", "conv:3x3x4@0,3x3x8@0+1", "tiny", "--json").out)

@@ -34,6 +34,20 @@ def test_a_child_is_drawn(nas: Nas, write: Write, tmp_path: Path) -> None:
     assert "1×3 · 4 filters" in svg_texts(path.read_text(encoding="utf-8"))
 
 
+def test_a_pair_of_cells_is_drawn_beside_the_network_of_its_experiment(
+    nas: Nas, write: Write, tmp_path: Path
+) -> None:
+    path = tmp_path / "pair.svg"
+    assert nas("show", "nasnet:nasnet-a", "--draw", str(path)).code == 0
+    assert {"N × normal", "4F filters"} <= set(svg_texts(path.read_text(encoding="utf-8")))
+    stack = {"name": "cifar", "cells": 3, "filters": 5}
+    write(space={"name": "nasnet"}, controller={"name": "random"}, recipe__stack=stack)
+    assert nas("show", "nasnet:nasnet-a", "tiny", "--draw", str(path)).code == 0
+    assert {"3 × normal", "20 filters"} <= set(svg_texts(path.read_text(encoding="utf-8")))
+    assert nas("show", "tiny", "--space", "--draw", str(path)).code == 0
+    assert {"reduction block4", "one of 6"} <= set(svg_texts(path.read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

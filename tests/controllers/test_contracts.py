@@ -8,6 +8,7 @@ from nas.controllers.predictor import Predictor
 from nas.controllers.random import RandomController
 from nas.controllers.reinforce import Reinforce
 from nas.spaces import Space
+from nas.spaces.nasnet_space import NasNetSpace
 from nas.testing.controllers import ControllerContract, PolicyGradientContract
 
 
@@ -69,3 +70,30 @@ class TestPredictor(ControllerContract):
 class TestPredictorThatForgets(ControllerContract):
     def make_controller(self, space: Space, seed: int) -> Predictor:
         return Predictor(space, seed=seed, random=2, candidates=3, mutations=0, memory=7)
+
+
+class _OfCells:
+    """The space of pairs of cells, as small as it may be with blocks that may use one another."""
+
+    def spaces(self) -> list[Space]:
+        return [NasNetSpace(blocks=2, operations=["identity", "sep3x3", "max3x3"], outputs="slim")]
+
+
+class TestRandomCells(_OfCells, TestRandomController):
+    pass
+
+
+class TestReinforceOfCells(_OfCells, TestReinforce):
+    pass
+
+
+class TestPpoOfCells(_OfCells, TestPpoOfOneEpoch):
+    pass
+
+
+class TestEvolutionOfCells(_OfCells, TestEvolution):
+    pass
+
+
+class TestPredictorOfCells(_OfCells, TestPredictor):
+    pass

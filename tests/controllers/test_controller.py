@@ -106,3 +106,17 @@ def test_the_package_loads_nothing_until_it_is_asked_for():
     script = f"import sys, nas.controllers; print(*({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ["conv:3x3x4@0"],
+        [{"architecture": 3}],
+        [ENTRIES[0], {"architecture": "conv:3x3x4@0", "overrides": [1]}],
+        {"a": 1},
+    ],
+)
+def test_entries_that_are_no_architectures_with_overrides_are_refused(entries: Any) -> None:
+    with pytest.raises(InputError, match="each of a list's entries has the text of an architecture"):
+        ListController(ConvSpace(depth=2), entries=entries)

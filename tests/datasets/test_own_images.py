@@ -136,6 +136,72 @@ def test_images_are_resized_where_the_user_says_so(
     assert folder(workspace, size=size).image_shape == shape
 
 
+def photograph(width: int, height: int) -> Image.Image:
+    """Red in the middle square, green beyond it: whoever stretches it sees green."""
+    side = min(width, height)
+    image = Image.new("RGB", (width, height), (0, 200, 0))
+    image.paste(
+        (200, 0, 0), ((width - side) // 2, (height - side) // 2, (width + side) // 2, (height + side) // 2)
+    )
+    return image
+
+
+def test_images_of_mixed_sizes_keep_their_proportions_where_the_user_says_so(workspace: Workspace) -> None:
+    sizes = [(64, 32), (32, 64), (40, 40), (200, 90), (17, 100), (16, 16), (8, 12)]
+    for number, size in enumerate(sizes * 2):
+        file = workspace.root / "mine" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        photograph(*size).save(file)
+    cut = folder(workspace, size=16, fit="crop", name="cut")
+    assert cut.image_shape == (16, 16, 3)
+    assert sum(cut.sizes.values()) == 14
+    for images in (cut.split(name)[0] for name in cut.sizes):
+        assert images[:, 1:-1, 1:-1, 0].min() == 200, "red stays, whatever the image's proportions"
+        assert images[:, 1:-1, 1:-1, 1].max() == 0
+    stretched = folder(workspace, size=16, name="stretched")
+    assert max(stretched.split(name)[0][..., 1].max() for name in stretched.sizes) == 200
+    assert stretched.digest != cut.digest
+
+
+def test_a_part_of_another_shape_than_a_square_is_cut_out_too(workspace: Workspace) -> None:
+    for number in range(20):
+        file = workspace.root / "mine" / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new("RGB", (40, 40), (0, 0, number))
+        image.paste((200, 0, 0), (0, 10, 40, 30))
+        image.save(file)
+    prepared = folder(workspace, size=[8, 16], fit="crop")
+    assert prepared.image_shape == (8, 16, 3)
+    assert prepared.split("train")[0][:, 1:-1, :, 0].min() == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"size": 8, "fit": "pad"}, r"fit can't be 'pad' \(allowed: crop, stretch"),
+        ({"size": 8, "fit": True}, "fit can't be True"),
+        ({"size": 8, "fit": None}, "fit can't be None"),
+        ({"fit": "crop"}, "fit: crop needs the size"),
+    ],
+)
+def test_another_way_to_fit_is_refused(workspace: Workspace, options: dict[str, Any], told: str) -> None:
+    write_folder(workspace.root / "mine", ANIMALS)
+    with pytest.raises(InputError, match=told):
+        folder(workspace, **options)
+
+
+def test_data_prepared_before_there_was_a_way_to_fit_are_the_same_data(workspace: Workspace) -> None:
+    write_folder(workspace.root / "mine", ANIMALS)
+    before = folder(workspace, size=8)
+    file = before.folder / "prepared.json"
+    description = json.loads(file.read_text())
+    del description["options"]["fit"]
+    file.write_text(json.dumps(description))
+    assert folder(workspace, size=8).digest == before.digest
+    with pytest.raises(InputError, match="already prepared with fit='stretch', now fit is 'crop'"):
+        folder(workspace, size=8, fit="crop")
+
+
 def test_images_of_different_sizes_are_named_with_both_sizes_and_the_option(workspace: Workspace) -> None:
     top = write_folder(workspace.root / "mine", ANIMALS)
     (top / "dog" / "004.png").write_bytes(encoded(99, (7, 5, 3)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nas.final import finalize as module
 from nas.final.evaluate import evaluate, rank_correlation
 from nas.final.finalists import entries, final_experiment, finalists
 from nas.final.finalize import finalize, sha256
+from nas.final.rings import advance
 from nas.search import opening
 from nas.search.opening import open_search, read_record, record_path
 from nas.search.record import Record
@@ -136,13 +136,12 @@ def test_finals_can_be_followed_like_a_search(searched: Searched, apart: Apart) 
     experiment, workspace = searched()
     seen: list[str] = []
 
-    @contextmanager
-    def follow(search: Search) -> Iterator[None]:
+    def follow(search: Search) -> None:
         seen.append(search.experiment.name)
-        yield
+        advance(search)
         seen.append(f"{search.record.count('ok')} ok")
 
-    finalize(experiment, workspace, listeners=[lambda event: seen.append(event.what)], follow=follow)
+    finalize(experiment, workspace, listeners=[lambda event: seen.append(event.what)], advance=follow)
     assert seen[0] == "tiny.final"
     assert seen[-1] == "3 ok"
     assert seen.count("finished") == 3

@@ -61,7 +61,8 @@ def counted_multiply_adds(network: keras.Model) -> int:
     operations = 0
     while found.children:  # each kind of operation hangs below the one before
         (found,) = found.children
-        operations += found.float_ops if found.name in ("Conv2D", "MatMul") else 0
+        counts = found.name in ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+        operations += found.float_ops if counts else 0
     return operations // 2
 
 

@@ -219,6 +219,29 @@ def test_cells_open_too(running: Browser, tmp_path: Path) -> None:
         assert {"ct", "ct−1", "ht"} <= set(drawn)
 
 
+@pytest.mark.parametrize("width", [400, 1280])
+def test_pairs_of_cells_are_legible_beside_their_network(
+    running: Browser, tmp_path: Path, width: int
+) -> None:
+    stack = {"name": "cifar", "cells": 2, "filters": 7}
+    pairs = results(tmp_path, "pairs", 12, space={"name": "nasnet"}, recipe__stack=stack)
+    write_page([pairs], tmp_path / "pairs.html")
+    with opened(running, tmp_path / "pairs.html", width) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        expect(page.get_by_text("stack cifar 2@7")).to_be_visible()
+        page.evaluate("location.hash = 'child-0-0-5'")
+        drawn = page.locator("dialog svg.drawing text").all_text_contents()
+        assert {"hi", "hi−1", "hi+1", "2 × normal", "7 filters", "28 filters"} <= set(drawn)
+        scales = page.evaluate(
+            "[...document.querySelectorAll('svg.drawing')].filter((e) => e.checkVisibility())"
+            ".map((e) => e.getBoundingClientRect().width / e.viewBox.baseVal.width)"
+        )
+        assert len(scales) == 4
+        assert min(scales) > 0.7, "letters of 13 pixels are at least 9 pixels high"
+        rows = page.locator("td.long").evaluate_all("found => found.map((e) => e.offsetHeight)")
+        assert max(rows) < 160
+
+
 @pytest.mark.parametrize(
     ("children", "how"),
     [(1, {"open_round": True}), (8, {"failing": 1.0}), (4, {"controller": "list"}), (1, {})],

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from nas.report.charts import LABELLED_CLASSES, best_so_far, confusion_matrix, rewards
+from nas.report.charts import LABELLED_CLASSES, best_so_far, choices, confusion_matrix, rewards
 from nas.report.pictures import write_curves, write_drawings
 from nas.report.results import ExperimentResults, gather
 from nas.search.record import Record
@@ -48,6 +48,12 @@ def test_an_experiment_has_its_curves_and_its_space_as_files(tmp_path: Path) -> 
     assert {"all: filters", "linked", "not linked"} <= told["choices"]
     assert {"cpu 0", "cpu 3", "ok"} <= told["slots"]
     assert "layer1" in told["space"]
+
+
+def test_more_options_than_colours_are_told_apart_by_pale_ones(tmp_path: Path) -> None:
+    for count, pale in ((8, False), (13, True)):
+        made = results(tmp_path / str(count), 20, space__filters=list(range(4, 4 + count)))
+        assert ("opacity: 0.45" in choices(made)) is pale
 
 
 def test_the_same_search_gives_the_same_files(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from tests.factories import tiny_experiment
 from tests.report.factories import make_search
 
 NET = parse_architecture("conv:3x3x4@0")
+SHARED = ("state", "operation", "combination")
 
 
 def child(number: int, reward: float, parameters: int = 100, tokens: Sequence[int] = ()) -> Child:
@@ -117,6 +118,26 @@ def test_shares_count_each_option_in_windows_of_the_search(tmp_path: Path) -> No
     links = named["layer3.links"]
     assert links.options == ("not linked", "linked")
     assert links.windows[-1] == (0.5, 0.5)
+
+
+def test_shares_of_cells_are_told_for_both_together_each_cell_and_each_decision(tmp_path: Path) -> None:
+    """One block in each cell: two states, two operations, what joins them."""
+    experiment = tiny_experiment(
+        tmp_path, space={"name": "nasnet", "blocks": 1}, recipe__stack={"name": "cifar", "cells": 1}
+    )
+    one = child(0, 0.5, tokens=(0, 1, 10, 10, 0, 0, 1, 3, 3, 1))
+    children = (replace(one, proposal=replace(one.proposal, depth=1)),)
+    found = replace(results(tmp_path, Searched(7, {"seed": 7}, "", children, ())), experiment=experiment)
+    named = {one.decision: one for one in curves.shares_of(found)}
+    assert list(named)[:9] == [
+        f"{which}: {kind}" for which in ("all", "normal", "reduction") for kind in SHARED
+    ]
+    assert sum(name.count(".") == 2 for name in named) == 10
+    operations = [
+        {one: part for one, part in zip(share.options, share.windows[0], strict=True) if part}
+        for share in (named[f"{which}: operation"] for which in ("all", "normal", "reduction"))
+    ]
+    assert operations == [{"sep3x3": 0.5, "dil3x3": 0.5}, {"sep3x3": 1.0}, {"dil3x3": 1.0}]
 
 
 def test_tokens_of_another_space_are_left_out(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def experiment(folder: Path, parts: dict[str, Any]) -> Experiment:
         ({**TEXT, "final": {"baseline": "resnet:4x1x1"}}, r"final.baseline 'resnet:4x1x1'"),
         ({**TINY, "final": {"baseline": "rnn:lstm"}}, r"final.baseline 'rnn:lstm', recipe 'image'"),
         (
+            {**TINY, "space": {"name": "nasnet", "blocks": 1}},
+            r"space 'nasnet', recipe 'image'.*'nasnet' is a cell: the recipe needs a stack of it",
+        ),
+        (
             {**TEXT, "controller": {"name": "list", "entries": [ZOPH, {"architecture": "conv:3x3x4@0"}]}},
             r"an input shape \(height",
         ),

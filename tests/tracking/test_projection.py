@@ -347,3 +347,18 @@ def test_a_run_id_in_the_environment_is_ignored(
     add_round(record, trained(0.5))
     assert Tracker(workspace).sync(record, experiment) == 1
     assert len(runs(workspace, "child")) == 1
+
+
+def test_a_ring_is_neither_taken_for_the_search_nor_for_the_finals(
+    workspace: Workspace, experiment: Experiment, record: Record
+) -> None:
+    add_round(record, trained(0.5))
+    ring = experiment.model_copy(update={"name": f"{experiment.name}.ring1"})
+    record.set_meta("experiment", ring.model_dump(mode="json"))
+    Tracker(workspace).sync(record, ring)
+    (parent,), (child,) = (runs(workspace, role, ring.name) for role in ("ring", "retrained"))
+    assert child.data.metrics["proxy_score"] == 0.5
+    note = parent.data.tags["mlflow.note.content"]
+    assert note.startswith("Ring 1 of the retraining of the best.")
+    assert f"nas finalize {experiment.name}\n" in note
+    assert runs(workspace, "search", ring.name) == runs(workspace, "finals", ring.name) == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nas import datasets
-from nas.training import device, image
+from nas.training import device, image, image_serving
 from nas.training.checkpoint import FILE
 from nas.training.image_recipe import ImageRecipe
 from nas.training.run import DivergedError, Run
@@ -166,6 +166,98 @@ def test_a_killed_training_goes_on_at_the_next_epoch_and_ends_as_if_never_killed
         weights(never.folder / "model.keras"), weights(again.folder / "model.keras"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+LEARNING = {
+    "rmsprop": {
+        "optimizer": "rmsprop",
+        "learning_rate": 0.02,
+        "gradient_clipping": 10,
+        "label_smoothing": 0.1,
+        "weight_average": 0.9,
+        "schedule": "exponential",
+        "schedule_every": "step",
+        "decay_epochs": 0.7,
+    },
+    "sgd": {"gradient_clipping": 5, "weight_average": 0.9, "schedule": "cosine", "cutout": 3, "flip": True},
+    "region": {"random_area": [0.2, 1], "crop": 6, "brightness": 0.1, "contrast": 0.5, "cutout": 2},
+}
+
+
+@pytest.mark.parametrize("options", LEARNING.values(), ids=LEARNING)
+def test_an_interrupted_training_with_other_ways_of_learning_ends_as_if_never_killed(
+    run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    never = run(folder=tmp_path / "never", epochs=3, **options)
+    image.train(never)
+    whole_epoch = image._Training._epoch
+
+    def killed(self: Any, epoch: int) -> dict[str, float]:
+        if epoch == 1:
+            raise KilledError
+        return whole_epoch(self, epoch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(image._Training, "_epoch", killed)
+        with pytest.raises(KilledError):
+            image.train(run(folder=tmp_path / "killed", epochs=3, **options))
+    again = run(folder=tmp_path / "killed", epochs=3, **options)
+    image.train(again)
+    assert without_seconds(again.history) == without_seconds(never.history)
+    for one, other in zip(
+        weights(never.folder / "model.keras"), weights(again.folder / "model.keras"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_average_is_judged_and_saved_while_training_goes_on_with_the_weights(
+    run: MakeRun, tmp_path: Path, digits: datasets.Prepared
+) -> None:
+    plain, averaged = run(folder=tmp_path / "plain"), run(folder=tmp_path / "averaged", weight_average=0.9)
+    image.train(plain)
+    image.train(averaged)
+    for one, other in zip(plain.history, averaged.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-6)
+        assert one["val_loss"] != other["val_loss"]
+    path = averaged.files["model"]
+    measured = image_serving.measure(path, str(digits.folder), "validation")
+    assert measured["value"] == pytest.approx(averaged.history[-1]["val_accuracy"])
+    saved, last = weights(Path(path)), weights(Path(plain.files["model"]))
+    changed = [not np.array_equal(one, other) for one, other in zip(saved, last, strict=True)]
+    assert sum(changed) == len(averaged_names(path))
+
+
+def averaged_names(path: str) -> list[str]:
+    """All variables of the network within a served model."""
+    served = keras.models.load_model(path)
+    return [one.path for layer in served.layers if isinstance(layer, keras.Model) for one in layer.variables]
+
+
+def test_an_average_that_hardly_moves_is_still_near_the_weights_after_a_short_training(run: MakeRun) -> None:
+    training = run("conv:3x3x16@0,3x3x16s2@1", epochs=5, weight_average=0.9999, train_examples=None)
+    image.train(training)
+    assert training.history[-1]["val_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize("options", [{"gradient_clipping": 1e20}, {"weight_average": 0.9999}])
+def test_a_loss_that_is_no_number_is_noticed_with_clipping_and_averages_too(
+    run: MakeRun, options: dict[str, Any]
+) -> None:
+    training = run(epochs=50, learning_rate=1e30, steps_per_execution=1, **options)
+    with pytest.raises(DivergedError, match="the loss was"):
+        image.train(training)
+
+
+def test_regions_of_streamed_images_are_those_of_images_on_the_device(
+    run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"random_area": [0.2, 1], "crop": 6, "flip": True, "train_examples": 250, "batch_size": 50}
+    resident, streamed = run(**options), run(**options)
+    image.train(resident)
+    monkeypatch.setattr(device, "resident_bytes", lambda _: 0)
+    image.train(streamed)
+    for one, other in zip(without_seconds(resident.history), without_seconds(streamed.history), strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
 
 
 def test_a_finished_training_that_is_begun_again_gives_its_result_without_an_epoch(

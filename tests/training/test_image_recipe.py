@@ -39,6 +39,15 @@ def test_the_cosine_falls_from_the_learning_rate_towards_zero() -> None:
     assert rates == pytest.approx([1.0, 0.853553, 0.5, 0.146447], abs=1e-6)
 
 
+def test_the_exponential_schedule_falls_in_stairs() -> None:
+    recipe = ImageRecipe(epochs=10, schedule="exponential", learning_rate=1.0, decay_factor=0.5)
+    rates = [recipe.learning_rate_at(epoch) for epoch in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25])  # at 2.4, 4.8 and 7.2
+    assert recipe.learning_rate_at(2.3) == 1
+    assert recipe.learning_rate_at(2.4) == 0.5
+    assert ImageRecipe(schedule="exponential", decay_epochs=1e-300).learning_rate_at(1) == 0
+
+
 def test_a_constant_schedule_stays() -> None:
     recipe = ImageRecipe(schedule="constant")
     assert {recipe.learning_rate_at(epoch) for epoch in range(50)} == {0.1}
@@ -52,6 +61,8 @@ def test_a_constant_schedule_stays() -> None:
         ({"upsample": 12, "crop": None}, (8, 8, 1), (12, 12, 1)),
         ({"upsample": None, "crop": 6}, (8, 8, 1), (6, 6, 1)),
         ({"upsample": [20, 30], "crop": [16, 24]}, (10, 15, 3), (16, 24, 3)),
+        ({"upsample": None, "random_area": [0.1, 1], "crop": 20}, (10, 15, 3), (20, 20, 3)),
+        ({"upsample": None, "random_area": [0.1, 1], "crop": None}, (10, 15, 3), (10, 15, 3)),
     ],
 )
 def test_the_networks_input_follows_from_the_sizes(
@@ -90,6 +101,38 @@ def test_a_window_larger_than_the_image_is_refused_with_both_sizes() -> None:
         ({"upsample": [1, 2, 3]}, "upsample must be a whole number ≥ 1"),
         ({"upsample": "40"}, "upsample must be a whole number ≥ 1"),
         ({"grace_epochs": -1}, "grace_epochs must be a whole number ≥ 0"),
+        ({"optimizer": "adam"}, r"optimizer can't be 'adam' \(allowed: rmsprop, sgd\)"),
+        ({"rmsprop_decay": 0.95}, "rmsprop_decay belongs to optimizer: rmsprop, and would do nothing"),
+        ({"rmsprop_epsilon": 0.1}, "rmsprop_epsilon belongs to optimizer: rmsprop"),
+        ({"optimizer": "rmsprop", "rmsprop_epsilon": 0}, "rmsprop_epsilon must be a number > 0"),
+        ({"optimizer": "rmsprop", "rmsprop_decay": 1.0}, "rmsprop_decay must be a number ≥ 0.0 and < 1.0"),
+        ({"gradient_clipping": -5}, "gradient_clipping must be a number ≥ 0"),
+        ({"gradient_clipping": None}, "gradient_clipping must be a number ≥ 0.*Received: None"),
+        ({"label_smoothing": 1}, "label_smoothing must be a number ≥ 0.0 and < 1.0"),
+        ({"label_smoothing": "1e-1"}, "YAML reads 1e-4 as text: write 1.0e-4"),
+        ({"weight_average": 1.0}, "weight_average must be a number ≥ 0.0 and < 1.0"),
+        ({"weight_average": True}, "weight_average must be a number"),
+        ({"schedule_every": "batch"}, "schedule_every can't be 'batch'"),
+        ({"schedule": "constant", "schedule_every": "step"}, "schedule_every: step would do nothing"),
+        ({"decay_factor": 0.9}, "decay_factor belongs to schedule: exponential"),
+        ({"schedule": "exponential", "decay_factor": 1.5}, "decay_factor must be a number > 0.0 and ≤ 1.0"),
+        ({"schedule": "exponential", "decay_epochs": 0}, "decay_epochs must be a number > 0"),
+        ({"random_area": [0.08, 1]}, "random_area and upsample are two ways.* set upsample: null"),
+        ({"random_area": [0.5, 0.1]}, r"random_area must be the smallest .*≤ 1, as in \[0.08, 1\]"),
+        ({"random_area": [0.5, 1.5]}, "random_area must be the smallest"),
+        ({"random_area": 0.5}, "random_area must be the smallest"),
+        ({"random_area": ["a", 1]}, "random_area must be the smallest"),
+        ({"random_area": ["8e-2", 1]}, "YAML reads 1e-4 as text: write 1.0e-4"),
+        ({"random_area": [float("nan"), 1]}, "random_area must be the smallest"),
+        ({"random_aspect": [0.5, 2]}, "random_aspect belongs to random_area"),
+        ({"random_aspect": [0, 2]}, "random_aspect must be the smallest"),
+        ({"random_aspect": [1, float("inf")]}, "random_aspect must be the smallest"),
+        ({"central_fraction": 0.875}, "central_fraction belongs to random_area"),
+        ({"central_fraction": 87.5}, "central_fraction must be a number > 0.0 and ≤ 1.0"),
+        ({"brightness": 32}, "brightness must be a number ≥ 0.0 and ≤ 1.0"),
+        ({"hue": 0.6}, "hue must be a number ≥ 0.0 and ≤ 0.5"),
+        ({"cutout": -1}, "cutout must be a whole number ≥ 0"),
+        ({"cutout": 16.0}, "cutout must be a whole number ≥ 0"),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed(options: dict[str, Any], message: str) -> None:
@@ -117,9 +160,45 @@ def test_no_child_is_stopped_unless_the_recipe_says_so() -> None:
     assert not ImageRecipe(grace_epochs=0).stops_at_median([0.1, 0.2], [0.5, 0.6])
 
 
+def test_a_square_larger_than_what_the_network_sees_is_refused() -> None:
+    with pytest.raises(InputError, match="cutout 16 is larger than what the network sees, 8×8"):
+        ImageRecipe(upsample=None, crop=None, cutout=16).input_shape((8, 8, 3))
+
+
+@pytest.mark.parametrize("option", ["saturation", "hue"])
+def test_colours_of_grey_images_are_not_changed(option: str) -> None:
+    with pytest.raises(InputError, match="the data's images have 1 channel: set them to 0"):
+        ImageRecipe(**{option: 0.2}).input_shape((32, 32, 1))
+
+
+@pytest.mark.parametrize(
+    ("size", "fraction", "expected"),
+    [
+        ((331, 299), 0.875, (291, 263)),
+        ((256, 10), 0.5, (128, 6)),
+        ((8, 8), 1.0, (8, 8)),
+        ((3, 3), 0.01, (1, 1)),
+    ],
+)
+def test_the_central_region_has_equal_margins(
+    size: tuple[int, int], fraction: float, expected: tuple[int, int]
+) -> None:
+    recipe = ImageRecipe(upsample=None, random_area=[0.1, 1], central_fraction=fraction)
+    assert recipe.central_region((*size, 3)) == expected
+
+
 def test_a_recipe_survives_json() -> None:
     recipe = ImageRecipe(decay_at=[0.3], upsample=[40, 44], epochs=7)
     assert plugins.make("recipe", {"name": "image", **recipe.to_json()}) == recipe
+    recipe = ImageRecipe(upsample=None, random_area=[0.1, 1], optimizer="rmsprop", weight_average=0.99)
+    assert plugins.make("recipe", {"name": "image", **recipe.to_json()}) == recipe
+
+
+def test_what_came_later_is_stored_only_where_it_is_on() -> None:
+    assert set(ImageRecipe(hue=0.1).to_json()) - set(ImageRecipe().to_json()) == {"hue"}
+    assert not {"optimizer", "stack", "cutout", "random_area", "schedule_every"} & set(
+        ImageRecipe().to_json()
+    )
 
 
 def test_recipes_need_no_keras() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -52,6 +53,20 @@ def test_a_new_process_without_our_code_predicts_the_same_from_raw_images(
     as_in_training = network(prepare(raw, training=False), training=False)
     np.testing.assert_allclose(there, as_in_training, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(served.predict(raw.astype("float32"), verbose=0), there, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("options", [{"central_fraction": 0.8, "crop": [9, 5]}, {"crop": 6}, {"crop": 8}])
+def test_the_central_region_is_served_as_evaluations_see_it(
+    digits: datasets.Prepared, options: dict[str, Any]
+) -> None:
+    augmented = {"contrast": 0.5, "brightness": 0.1, "cutout": 3, "weight_average": 0.9}
+    recipe = ImageRecipe(upsample=None, random_area=[0.1, 1], **augmented, **options)
+    network = build(parse_architecture("conv:3x3x4@0"), recipe.input_shape((8, 8, 1)), 10, seed=0)
+    prepare = ImageInput(recipe, digits.image_shape, *whitening(digits), 0)
+    raw = np.array(digits.split("test")[0][:20])
+    served = serving_model(network, digits, recipe).predict(raw, verbose=0)
+    np.testing.assert_allclose(served, network(prepare(raw), training=False), rtol=1e-4, atol=1e-6)
+    assert np.abs(served - np.roll(served, 1, axis=0)).max() > 1e-3
 
 
 def test_a_channel_that_never_varies_is_served_without_dividing_by_zero(digits: datasets.Prepared) -> None:

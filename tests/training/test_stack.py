@@ -81,10 +81,10 @@ def test_a_recipe_with_a_stack_survives_json() -> None:
     assert "stack" not in ImageRecipe().to_json()
 
 
-def trainee(network: Network, steps: int) -> Trainee:
+def trainee(network: Network, steps: int, label_smoothing: float = 0.0) -> Trainee:
     recipe = ImageRecipe(upsample=None, crop=None, flip=False)
     preparation = ImageInput(recipe, (8, 8, 1), np.zeros(1), np.ones(1), 0)
-    made = Trainee(network, preparation, steps=steps)
+    made = Trainee(network, preparation, steps=steps, label_smoothing=label_smoothing)
     made.compile(
         optimizer=keras.optimizers.SGD(0.0),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -93,18 +93,23 @@ def trainee(network: Network, steps: int) -> Trainee:
     return made
 
 
-def test_the_loss_of_an_auxiliary_head_is_weighted_and_metrics_are_of_the_main_output() -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_loss_of_an_auxiliary_head_is_weighted_and_metrics_are_of_the_main_output(
+    smoothing: float,
+) -> None:
     settings = Settings((8, 8, 1), 3, seed=0, weight_decay=0.0, stack=Plain(2, 4, auxiliary=0.4))
     network = build_network(Twist(3), settings)
     network.model.get_layer("logits").kernel.assign(np.zeros((4, 3)))
     network.model.get_layer("logits").bias.assign([5.0, 0.0, 0.0])
     network.model.get_layer("auxiliary_logits").kernel.assign(np.zeros((4, 3)))
     network.model.get_layer("auxiliary_logits").bias.assign([0.0, 2.0, 0.0])
-    made = trainee(network, 2)
+    made = trainee(network, 2, smoothing)
     images, labels = np.ones((4, 8, 8, 1), "float32"), np.zeros(4)
     trained = made.fit(images, labels, batch_size=2, epochs=1, verbose=0).history
     main, other = np.log(1 + 2 * np.exp(-5.0)), np.log(np.exp(2.0) + 2)
-    assert trained["loss"][0] == pytest.approx(main + 0.4 * other, rel=1e-5)
+    # Smoothed, a target is 1 − s + s/3 for the label and s/3 for each other class.
+    smoothed = main + smoothing * 5 * 2 / 3 + 0.4 * (other + smoothing * (0 - 2 / 3))
+    assert trained["loss"][0] == pytest.approx(smoothed, rel=1e-5)
     assert trained["accuracy"][0] == 1.0
     judged = made.evaluate(images, labels, verbose=0, return_dict=True)
     assert judged["loss"] == pytest.approx(main, rel=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from functools import singledispatch
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from nas.report.drawings.listing import draw_listing
 from nas.report.drawings.parts import Drawing
 from nas.report.drawings.styles import Theme
 from nas.report.drawings.svg import svg
-from nas.spaces import Architecture, UnknownArchitecture
+from nas.spaces import Architecture, StackPart, UnknownArchitecture
+from nas.training.recipe import Recipe
 
-__all__ = ["Drawing", "draw", "draw_decisions", "save", "svg"]
+__all__ = ["Drawing", "draw", "draw_decisions", "draw_trained", "save", "svg"]
 
 
 @singledispatch
 def draw(
-    architecture: Architecture, shape: tuple[int, ...] | None = None, outputs: int | None = None
+    architecture: Architecture,
+    shape: tuple[int, ...] | None = None,
+    outputs: int | None = None,
+    outline: Sequence[StackPart] = (),
 ) -> Drawing:
     """The drawing of an architecture.
 
@@ -30,13 +35,15 @@ def draw(
         architecture: what to draw.
         shape: of one example without the batch axis; None: as `Architecture.shown_for` supposes.
         outputs: what the network tells apart; None: it isn't shown.
+        outline: of the network that a stack makes of a cell. It is given if it isn't empty, so that only
+            kinds of cells need to take it.
     """
     cls = type(architecture)
     if cls.drawing:
         importlib.import_module(cls.drawing)
         found = draw.dispatch(cls)
         if found is not draw.dispatch(object):
-            return found(architecture, shape, outputs)
+            return found(architecture, shape, outputs, *([outline] if outline else []))
     return draw_listing(architecture, "no drawing is known for this kind")
 
 
@@ -45,6 +52,22 @@ def _(
     unknown: UnknownArchitecture, shape: tuple[int, ...] | None = None, outputs: int | None = None
 ) -> Drawing:
     return draw_listing(unknown, "this workspace can't read it")
+
+
+def draw_trained(
+    architecture: Architecture, recipe: Recipe | None, sizes: tuple[tuple[int, ...], int] | None = None
+) -> Drawing:
+    """The drawing of an architecture as an experiment trains it, a cell beside the network made of it.
+
+    Args:
+        architecture: what to draw.
+        recipe: that of the experiment; None: it has none.
+        sizes: what `Recipe.shapes` says of the architecture and the data; None: they aren't known.
+    """
+    shape, outputs = sizes or (None, None)
+    stack = recipe.stack_of(architecture) if recipe is not None and architecture.stacked else None
+    outline = stack.outline() if stack is not None else ()
+    return draw(architecture, shape, outputs, *([outline] if outline else []))
 
 
 def save(drawing: Drawing, path: Path, theme: Theme | None = None) -> None:

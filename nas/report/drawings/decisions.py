@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -10,14 +11,20 @@ from nas.spaces import Choice, Links, Pick, Point, Space, Step, StepList
 
 LEFT, TOP = 14, 14
 NAMES = 92
-"""Width of the column of parts' names."""
+"""Width of the column of parts' names; longer ones make it wider."""
 
-HEIGHT, GAP = 44, 10
+HEIGHT, GAP, LINE = 44, 10, 17
 LETTER = 6.9
 """Width of a letter of 12 pixels on screens, roughly."""
 
+SMALL = 6.2
+"""Width of a letter of 11.5 pixels, roughly."""
+
 WIDEST = 6
-"""Options that are named one by one; of more, the first and the last."""
+"""Options that are named one by one; of more, the first ones and the last."""
+
+LETTERS = 20
+"""More than that of the first three options, and only one stands before the last."""
 
 
 def draw_decisions(space: Space, depth: int | None = None) -> Drawing:
@@ -29,37 +36,40 @@ def draw_decisions(space: Space, depth: int | None = None) -> Drawing:
     """
     depth = space.depth.start if depth is None else depth
     steps = space.steps(depth)
+    decided = [index for index, step in enumerate(steps) if not isinstance(step, Point)]
+    longest = max((len(_part(steps[index])) for index in decided), default=0)
+    left = LEFT + max(NAMES, LETTER * 1.1 * longest + 12)
     parts: list[Part] = []
-    y, width, decisions = float(TOP), 0.0, 0
+    y, width = float(TOP), 0.0
     previous = ""
-    for name, group in groupby(range(len(steps)), key=lambda index: _part(steps[index])):
+    for name, group in groupby(decided, key=lambda index: _part(steps[index])):
         parts.append(Label(LEFT, y + HEIGHT / 2 + 4, name if name != previous else "", "title"))
         previous = name
-        x = float(LEFT + NAMES)
+        x = left
         for index in group:
-            step = steps[index]
-            if isinstance(step, Point):
-                continue
-            decisions += steps.widths[index]
-            if x > LEFT + NAMES:
+            if x > left:
                 parts.append(arrow(x - 4, y + HEIGHT / 2, "right", "tip"))
-            boxes, x = _step(step, steps, index, x, y)
+            boxes, x = _step(steps[index], steps, index, x, y)
             parts += boxes
             width = max(width, x)
         y += HEIGHT + GAP
-    title = f"{decisions} decisions, {_large(space.size(depth))} token strings at depth {depth}"
+    for line in _named(steps, max(width, LEFT + 60 * SMALL)):
+        parts.append(Label(LEFT, y + 12, line, "small"))
+        y += LINE
+    title = f"{sum(steps.widths)} decisions, {_large(space.size(depth))} token strings at depth {depth}"
     parts.append(Label(LEFT, y + 12, title, "small"))
     wide = max(width, LEFT + LETTER * len(title)) + LEFT
     return Drawing(int(wide), int(y + 12 + TOP), tuple(parts), f"Search space: {title}")
 
 
 def _part(step: Step) -> str:
-    """The part of an architecture that a step belongs to: `layer3` of `layer3.filters`."""
-    return step.name.partition(".")[0].replace("_", " ")
+    """The part of an architecture that a step belongs to: `layer3` of `layer3.filters`, `normal block1` of
+    `normal.block1.left`."""
+    return (step.name.rpartition(".")[0] or step.name).replace(".", " ").replace("_", " ")
 
 
 def _step(step: Step, steps: StepList, index: int, x: float, y: float) -> tuple[list[Part], float]:
-    what = step.name.partition(".")[2] or step.name
+    what = step.name.rpartition(".")[2]
     if getattr(step, "when", None) is not None:
         what += " (if any)"
     lines = (what.replace("_", " "), _options(step, steps, index))
@@ -84,11 +94,21 @@ def _options(step: Step, steps: StepList, index: int) -> str:
 
 
 def _few(names: Sequence[str]) -> Iterator[str]:
-    """The names, or the first three, an ellipsis and the last."""
+    """The names, or the first three or the first one, an ellipsis and the last."""
     if len(names) <= WIDEST:
         yield from names
     else:
-        yield from (*names[:3], "…", names[-1])
+        first = names[:3] if sum(map(len, names[:3])) <= LETTERS else names[:1]
+        yield from (*first, "…", names[-1])
+
+
+def _named(steps: StepList, width: float) -> Iterator[str]:
+    """The words among the options that the boxes leave out, in lines, once for each kind."""
+    choices = [step for step in steps if isinstance(step, Choice) and len(step.options) > WIDEST]
+    words = [step for step in choices if any(isinstance(option, str) for option in step.options)]
+    for kind, options in dict.fromkeys((step.kind, step.options) for step in words):
+        told = f"{kind.replace('_', ' ')}: {', '.join(map(str, options))}"
+        yield from textwrap.wrap(told, int((width - LEFT) / SMALL), subsequent_indent="    ")
 
 
 def _large(number: int) -> str:

@@ -71,7 +71,7 @@ def in_lanes(rows: Sequence[Row], about: str) -> Drawing:
         about: what is seen, in words.
     """
     middles = _middles(rows)
-    lanes = _lanes(_reaches(rows))
+    lanes = nested(_reaches(rows))
     lane_x = {source: float(_RIGHT + FIRST_LANE + LANE * lane) for source, lane in lanes.items()}
     goals: dict[int, list[int]] = {source: [] for source in lanes}
     parts: list[Part] = [
@@ -110,7 +110,7 @@ def _reaches(rows: Sequence[Row]) -> dict[int, int]:
     return {source: index for index, row in enumerate(rows) for source in row.inputs if source != index - 1}
 
 
-def _lanes(reaches: Mapping[int, int]) -> dict[int, int]:
+def nested(reaches: Mapping[int, int]) -> dict[int, int]:
     """A lane for each line, so that no two meet in one: short ones inside, long ones around them."""
     taken: list[list[tuple[int, int]]] = []
     found = {}

@@ -1,3 +1,6 @@
+/** Colours that tell things apart; those of a ninth and of further things are pale. */
+const OWN = 8;
+
 /**
  * A chart on a canvas: zoom by dragging or with + and −, back with 0 or a double click; the nearest point
  * is told under the pointer, or walked along with the arrow keys, and Enter opens it.
@@ -176,7 +179,7 @@ class Chart {
       let below = 0;
       parts[i].forEach((part, option) => {
         pen.fillStyle = colour(colours[option]);
-        pen.globalAlpha = 0.82;
+        pen.globalAlpha = option < OWN ? 0.82 : 0.37;
         const from = this.px(x), to = this.px(ends[i]);
         pen.fillRect(from, this.py(below + part), Math.max(1, to - from - (to - from > 6 ? 1 : 0)), this.py(below) - this.py(below + part));
         below += part;
@@ -325,7 +328,7 @@ class Chart {
     const row = make("div", "", "tools", ...more);
     for (const [name, text, look = ""] of keys) {
       const sign = make("i", "", look);
-      sign.style[look === "area" || look === "dot" ? "background" : "borderColor"] = `var(--${name})`;
+      sign.style[look.startsWith("area") || look === "dot" ? "background" : "borderColor"] = `var(--${name})`;
       row.append(make("span", "", "key", sign, text));
     }
     this.back = make("button", "Show all", "push");

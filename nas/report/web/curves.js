@@ -91,13 +91,13 @@ const CURVES = {
       const order = options.map((_, i) => i);
       return new Chart(box, {
         ...words(figure), labelX: "children", showY: (value) => `${Math.round(100 * value)} %`,
-        layers: [{ kind: "stack", xs: first, ends, parts: windows, colours: order.map((i) => `link${i % 8}`) }],
+        layers: [{ kind: "stack", xs: first, ends, parts: windows, colours: order.map((i) => `link${i % OWN}`) }],
         told: {
           count: windows.length, column: true, at: (i) => [(first[i] + ends[i]) / 2, 0.5],
           text: (i) => `children ${first[i]} to ${ends[i] - 1}\n` + order.slice().reverse().map((o) => `${options[o]}: ${(100 * windows[i][o]).toFixed(1)} %`).join("\n"),
         },
       });
-    }, (name) => experiment.shares.find((one) => one.decision === name).options.map((option, i) => [`link${i % 8}`, option, "area"]));
+    }, (name) => experiment.shares.find((one) => one.decision === name).options.map((option, i) => [`link${i % OWN}`, option, i < OWN ? "area" : "area pale"]));
   },
 
   timeline(figure, experiment, place) {

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from nas.errors import InputError
-from nas.report.drawings import draw, save, svg
+from nas.report.drawings import draw, draw_trained, save, svg
 from nas.report.drawings.parts import Box, Drawing, Label
 from nas.report.drawings.styles import PALETTE, STYLES, known_theme
-from nas.spaces import Architecture, Cost, parse_architecture
+from nas.spaces import Architecture, Cost, StackPart, parse_architecture
+from nas.training.image_recipe import ImageRecipe
+from tests.networks.stacks import Plain, Twist
 from tests.report.drawings.reading import is_inside, svg_texts, texts
 
 ALL = [
@@ -33,6 +35,7 @@ ALL = [
     "nasbench201:nor_conv_3x3@0+skip_connect@0,nor_conv_1x1@1+avg_pool_3x3@0,none@1,nor_conv_3x3@2",
     "nasbench201:none@0+none@0,none@1+none@0,none@1,none@2",
     "row:filters=32,pool=max",
+    "nasnet:sep3x3@0+identity@1,avg3x3@2+conv1x1@0%layer=3/max3x3@0+sep7x7@1,dil3x3@2+identity@0%concat=2.3",
 ]
 
 
@@ -117,6 +120,42 @@ def test_a_module_that_registers_no_drawing_leaves_the_plain_card() -> None:
         drawing: ClassVar[str | None] = "json"
 
     assert "no drawing is known for this kind" in texts(draw(Forgotten()))
+
+
+@dataclass(frozen=True)
+class Told(Plain):
+    """A stack that tells its parts."""
+
+    name: ClassVar[str] = "tests.report.drawings.test_drawings:Told"
+
+    def outline(self) -> tuple[StackPart, ...]:
+        return StackPart("stem", filters=self.filters), StackPart("normal", self.cells, self.filters)
+
+
+def test_a_cell_is_drawn_beside_the_network_that_the_recipes_stack_tells() -> None:
+    pair = parse_architecture(ALL[-1])
+    told = texts(draw_trained(pair, ImageRecipe(stack=Told(3, 7)), ((32, 32, 7), 7)))
+    assert {"3 × normal", "7 filters"} <= set(told)
+    assert not {"N × normal", "classifier"} & set(told)
+    letters = draw(pair)
+    assert "N × normal" in texts(letters)
+    assert draw_trained(pair, ImageRecipe(stack=Plain()), ((32, 32, 8), 8)) == letters, "it tells nothing"
+    assert draw_trained(pair, None) == letters
+
+
+def test_only_drawings_of_cells_get_what_a_stack_tells() -> None:
+    whole, recipe = parse_architecture("conv:3x3x24@0"), ImageRecipe(stack=Told())
+    assert draw_trained(whole, recipe, ((8, 8, 1), 10)) == draw(whole, (8, 8, 1), 10)
+    assert "no drawing is known for this kind" in texts(draw_trained(Twist(3), recipe))
+
+    class Own(Twist):
+        kind: ClassVar[str] = "own"
+
+    @draw.register(Own)
+    def _(own: Own, shape: tuple[int, ...] | None = None, outputs: int | None = None) -> Drawing:
+        return Drawing(10, 10, (), "of three arguments")
+
+    assert draw_trained(Own(3), ImageRecipe(stack=Plain())).about == "of three arguments"
 
 
 SAME = """
