@@ -17,7 +17,7 @@ from nas.evaluation import ChildResult
 from nas.experiment import Experiment, Part
 from nas.final import finalize as module
 from nas.final.evaluate import evaluate, rank_correlation
-from nas.final.finalists import entries, final_experiment, finalists
+from nas.final.finalists import entries, final_experiment, finalists, with_baseline
 from nas.final.finalize import finalize, sha256
 from nas.final.rings import advance
 from nas.search import opening
@@ -90,7 +90,8 @@ def test_finals_that_were_done_are_not_trained_again_and_the_result_is_the_same(
 def test_interrupted_finals_go_on_where_they_were(searched: Searched, apart: Apart) -> None:
     experiment, workspace = searched()
     with read_record(experiment, workspace) as record:
-        derived = final_experiment(experiment, entries(experiment, finalists(experiment, [record])))
+        found = with_baseline(experiment, finalists(experiment, [record]))
+        derived = final_experiment(experiment, entries(experiment, found))
     with open_search(derived, workspace, keep_files=True) as search:
         search.sample()
         search.train(1)
