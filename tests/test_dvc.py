@@ -86,6 +86,10 @@ def project(api: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.unlink()
     for name, experiment in EXPERIMENTS.items():
         (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(experiment))
+    params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for stage in ("searches", "finals"):
+        params[stage] = {name: one for name, one in params[stage].items() if name in EXPERIMENTS}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "dvc.lock").unlink(missing_ok=True)
     call(folder, "git", "init", "--quiet", ".")
     dvc(folder, "repro", PREFECT_API_URL=api)
