@@ -9,7 +9,15 @@ import pytest
 
 from nas.errors import SearchError
 from nas.experiment import Experiment
-from nas.final.finalists import Entry, Finalist, entries, final_experiment, finalists, grid
+from nas.final.finalists import (
+    Entry,
+    Finalist,
+    entries,
+    final_experiment,
+    finalists,
+    grid,
+    with_baseline,
+)
 from nas.search.opening import open_search, read_record
 from nas.spaces import parse_architecture
 from nas.workspace import Workspace
@@ -30,7 +38,7 @@ def test_the_best_over_all_repeats_are_finalists_once_each_and_the_baseline_come
 ) -> None:
     made, workspace = searched(repeats=[1, 2], final__top=3, workers__slots=1)
     records = [read_record(made.with_seed(seed), workspace) for seed in made.seeds]
-    found = finalists(made, records)
+    found = with_baseline(made, finalists(made, records))
     for record in records:
         record.close()
     assert [one.architecture.text() for one in found] == [
@@ -121,7 +129,7 @@ def test_finals_make_another_stack_of_a_cell_and_none_of_a_baseline_that_is_a_wh
     with open_search(made, workspace) as search:
         search.advance(made.budget)
     with read_record(made, workspace) as record:
-        found = finalists(made, [record])
+        found = with_baseline(made, finalists(made, [record]))
     assert [dict(one.required) for one in found] == [{}, {"stack": None}]
     retrained = final_experiment(made, entries(made, found))
     with open_search(retrained, workspace) as search:
